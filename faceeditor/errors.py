@@ -1,0 +1,9 @@
+"""The one exception that is meant for the user's eyes."""
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    The message is one plain sentence that says what is wrong and what to do. The command line prints it and exits with
+    code 2; the window shows it in a dialog. Anything else that is raised is a defect of the program.
+    """
