@@ -1,0 +1,1 @@
+"""Ground floor: what a face is. No Qt, no GL, no files."""

@@ -1,0 +1,1 @@
+"""The face models and the bundles they live in."""

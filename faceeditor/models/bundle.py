@@ -1,0 +1,200 @@
+"""Bundles: one trained model on disk, and the registry of those that this program can find."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from faceeditor.errors import UserError
+from faceeditor.faces.latents import Choice, Direction, Space, as_code
+from faceeditor.resources import resource_path, user_data_dir
+
+FORMAT: Final = 1
+WEIGHTS: Final = "weights*.safetensors"
+MANIFEST: Final = "bundle.json"
+
+ARCHITECTURES: Final[dict[str, str]] = {
+    "template": "faceeditor.models.template:Template",
+    "guided": "faceeditor.models.guided:GuidedHead",
+    "portrait": "faceeditor.models.portrait:PortraitNetwork",
+}
+"""Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that was read and whose hash was checked.
+
+    ``configuration`` is what the architecture is built from, ``tensors`` its weights, ``spaces`` its latent spaces,
+    ``training`` facts for the model card, ``content_hash`` the SHA-256 over all weight files.
+    """
+
+    name: str
+    architecture: str
+    configuration: Mapping[str, Any]
+    training: Mapping[str, Any]
+    spaces: Mapping[str, Space]
+    tensors: Mapping[str, torch.Tensor]
+    content_hash: str
+
+
+def _hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob(WEIGHTS)):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The bundle's description, without its weights. Raises ``UserError`` when it cannot be one of ours."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"The model bundle {folder.name} has no readable {MANIFEST}; install the bundle again.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(f"The model bundle {folder.name} is of a format this version does not know; update the program.")
+    if manifest.get("architecture") not in ARCHITECTURES:
+        raise UserError(
+            f"The model bundle {folder.name} is of the unknown kind {manifest.get('architecture')!r}; update the program."
+        )
+    return manifest
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Reads and checks a bundle. Raises ``UserError`` for a damaged or unknown one."""
+    manifest = read_manifest(folder)
+    if _hash(folder) != manifest.get("hash"):
+        raise UserError(f"The model bundle {folder.name} is damaged: its weights do not match its hash; install it again.")
+    tensors: dict[str, torch.Tensor] = {}
+    try:
+        for file in sorted(folder.glob(WEIGHTS)):
+            tensors |= load_file(file)
+        spaces = {entry["name"]: _space(entry, tensors) for entry in manifest["spaces"]}
+        return Bundle(
+            name=manifest["name"],
+            architecture=manifest["architecture"],
+            configuration=manifest["configuration"],
+            training=manifest["training"],
+            spaces=spaces,
+            tensors={key: value for key, value in tensors.items() if not key.startswith("spaces/")},
+            content_hash=manifest["hash"],
+        )
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The model bundle {folder.name} is damaged ({error}); install it again.") from error
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    architecture: str,
+    configuration: Mapping[str, Any],
+    training: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    spaces: Mapping[str, Space] | None = None,
+    shard_of: Callable[[str], str] = lambda key: "weights.safetensors",
+) -> None:
+    """Writes a bundle; floating tensors are stored as float16. ``shard_of`` names the weight file of each tensor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = [_describe(space) for space in (spaces or {}).values()]
+    everything = {**tensors, **{key: value for space in (spaces or {}).values() for key, value in _arrays(space).items()}}
+    shards: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in everything.items():
+        stored = value.detach().cpu()
+        stored = stored.half() if stored.is_floating_point() else stored
+        shards.setdefault(shard_of(key), {})[key] = stored.contiguous()
+    for old in folder.glob(WEIGHTS):
+        old.unlink()
+    for name, shard in shards.items():
+        save_file(shard, folder / name)
+    manifest = {
+        "format": FORMAT,
+        "name": folder.name,
+        "architecture": architecture,
+        "configuration": dict(configuration),
+        "training": dict(training),
+        "units": "head space, metres",
+        "spaces": described,
+        "hash": _hash(folder),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+_SPACE_ARRAYS: Final = ("mean", "scale", "low", "high", "factor", "examples")
+
+
+def _arrays(space: Space) -> dict[str, torch.Tensor]:
+    arrays = {f"spaces/{space.name}/{key}": getattr(space, key) for key in _SPACE_ARRAYS}
+    for part in ("vector", "reader"):
+        stacked = [getattr(direction, part) for direction in space.directions]
+        arrays[f"spaces/{space.name}/{part}s"] = np.stack(stacked) if stacked else np.zeros((0, space.dims), np.float32)
+    return {key: torch.from_numpy(np.array(value, np.float32)) for key, value in arrays.items()}
+
+
+def _describe(space: Space) -> dict[str, Any]:
+    return {
+        "name": space.name,
+        "label": space.label,
+        "gaussian": space.gaussian,
+        "norm_limit": space.norm_limit,
+        "components": list(space.components),
+        "directions": [
+            {"name": d.name, "low": d.low, "high": d.high, "group": d.group, "label": d.label} for d in space.directions
+        ],
+        "choices": [
+            {"name": c.name, "start": c.start, "options": list(c.options), "none": c.none, "group": c.group, "label": c.label}
+            for c in space.choices
+        ],
+    }
+
+
+def _space(entry: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Space:
+    name = entry["name"]
+
+    def array(key: str) -> Any:  # noqa: ANN401 - numpy's own type follows the tensor
+        return tensors[f"spaces/{name}/{key}"].float().numpy()
+
+    directions = tuple(
+        Direction(space=name, vector=as_code(vector), reader=as_code(reader), **facts)
+        for facts, vector, reader in zip(entry["directions"], array("vectors"), array("readers"), strict=True)
+    )
+    choices = tuple(Choice(space=name, **{**facts, "options": tuple(facts["options"])}) for facts in entry["choices"])
+    return Space(
+        name=name,
+        label=entry["label"],
+        gaussian=entry["gaussian"],
+        norm_limit=entry["norm_limit"],
+        components=tuple(entry["components"]),
+        directions=directions,
+        choices=choices,
+        **{key: as_code(array(key)) for key in ("mean", "scale", "low", "high")},
+        factor=array("factor"),
+        examples=array("examples"),
+    )
+
+
+def find_bundles() -> dict[str, Path]:
+    """Name -> folder of every bundle in the user's data folder and the shipped resources; the user's own win."""
+    found: dict[str, Path] = {}
+    for root in (user_data_dir() / "models", resource_path("models")):
+        for manifest in sorted(root.glob(f"*/{MANIFEST}")):
+            found.setdefault(manifest.parent.name, manifest.parent)
+    return found
+
+
+def load_model(name: str, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - callers ask for capabilities
+    """The model of the bundle ``name``, on ``device``. Raises ``UserError`` when there is none or it is damaged."""
+    folders = find_bundles()
+    if name not in folders:
+        raise UserError(f"There is no model named {name}; the ones at hand are: {', '.join(sorted(folders)) or 'none'}.")
+    bundle = read_bundle(folders[name])
+    module, _, attribute = ARCHITECTURES[bundle.architecture].partition(":")
+    return getattr(importlib.import_module(module), attribute).from_bundle(bundle, torch.device(device))

@@ -1,0 +1,104 @@
+"""What a model can do. Panels, commands and tests ask for these capabilities, never for a model's name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.latents import Codes, Space
+from faceeditor.faces.mesh import Mesh
+from faceeditor.rendering.colour import linear_to_srgb8
+
+Refinement = Mapping[str, NDArray[Any]]
+
+
+class Quality(StrEnum):
+    """How much time a frame may take: ``MOVING`` while a slider or the camera moves, ``FULL`` at rest and for export."""
+
+    MOVING = "moving"
+    FULL = "full"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A drawn picture: ``rgb_linear`` (H, W, 3) float32 premultiplied by ``alpha`` (H, W); ``depth`` (H, W) metres along
+    the camera's axis, infinite where nothing is.
+    """
+
+    rgb_linear: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    depth: NDArray[np.float32]
+
+    def over(self, background_linear: NDArray[np.float32] | tuple[float, float, float] = (1.0, 1.0, 1.0)) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) uint8 sRGB over a linear colour or picture."""
+        behind = np.asarray(background_linear, np.float32)
+        return linear_to_srgb8(self.rgb_linear + (1.0 - self.alpha[..., None]) * behind)
+
+    def rgba_srgb(self) -> NDArray[np.uint8]:
+        """The picture (H, W, 4) uint8 with straight alpha, for PNG export without a background."""
+        straight = self.rgb_linear / np.maximum(self.alpha, 1e-4)[..., None]
+        return np.concatenate([linear_to_srgb8(straight), np.rint(self.alpha[..., None] * 255).astype(np.uint8)], axis=-1)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What every model tells about itself."""
+
+    name: str
+    spaces: Mapping[str, Space]
+
+
+@runtime_checkable
+class RadianceModel(Model, Protocol):
+    """Draws a face along rays."""
+
+    def render(
+        self, codes: Codes, camera: Camera, size: int, quality: Quality = Quality.FULL, refinement: Refinement | None = None
+    ) -> Frame:
+        """The square picture of ``size`` pixels. What depends on the codes alone is cached between calls."""
+        ...
+
+
+@runtime_checkable
+class MeshModel(Model, Protocol):
+    """Gives a fixed-topology mesh of a face."""
+
+    def mesh(self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False) -> Mesh:
+        """The mesh in head space, with ARKit-named ``morphs`` and a baked texture if asked for."""
+        ...
+
+
+@runtime_checkable
+class FittableModel(RadianceModel, Protocol):
+    """Draws with gradients, for fitting."""
+
+    def landmarks(self, codes: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The 68 landmarks (batch, 68, 3) in head space metres, differentiable."""
+        ...
+
+    def draw(self, codes: Mapping[str, torch.Tensor], camera: Camera, size: int) -> "Drawing":
+        """The picture with gradients to ``codes`` (batch 1)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture with gradients: ``rgb_linear`` (3, H, W) premultiplied, ``alpha`` (H, W), ``depth`` (H, W)."""
+
+    rgb_linear: torch.Tensor
+    alpha: torch.Tensor
+    depth: torch.Tensor
+
+
+CAPABILITIES: dict[str, type] = {"radiance": RadianceModel, "mesh": MeshModel, "fitting": FittableModel}
+"""The names that ``faceeditor info`` prints."""
+
+
+def capabilities(model: object) -> tuple[str, ...]:
+    """Which capabilities ``model`` has."""
+    return tuple(name for name, protocol in CAPABILITIES.items() if isinstance(model, protocol))

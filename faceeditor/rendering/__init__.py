@@ -1,0 +1,1 @@
+"""Rays, rasters, volumes and surfaces. No Qt."""
