@@ -133,7 +133,7 @@ def needed_packages(word: str) -> list[str]:
 
 
 def install_packages(wanted: Sequence[str]) -> None:
-    """Install the missing ones where that is allowed, otherwise say what to type; elsewhere than on Debian do nothing."""
+    """Install the missing ones where that is allowed, else say what to type; elsewhere than on Debian do nothing."""
     if not (shutil.which("dpkg-query") and shutil.which("apt-get")):
         return
     missing = [name for name in wanted if not is_installed(name)]
