@@ -1,0 +1,1 @@
+"""From pictures to faces: portrait analysis and fitting."""

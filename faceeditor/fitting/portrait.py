@@ -1,0 +1,235 @@
+"""Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import uniform_filter
+
+from faceeditor.errors import UserError
+from faceeditor.faces import landmarks as points
+from faceeditor.faces.camera import Camera
+from faceeditor.fitting import alignment
+from faceeditor.fitting.alignment import Array
+from faceeditor.fitting.detection import FaceBox, candidates
+from faceeditor.models.portrait import Reading
+
+PASSES: Final = 3
+"""How often the head is read, each time from a better placed crop."""
+
+SURE: Final = 0.5
+"""The probability of a head that is believed."""
+
+TOLERANCE: Final = 0.02
+"""A landmark's confidence is the probability that it lies within this fraction of the crop's side."""
+
+NO_FACE: Final = "No face was found in the picture; draw a box around the face by hand, or take a larger, clearer one."
+
+
+class PortraitReader(Protocol):
+    """What reads landmarks, mask and pose from square crops: our own network, or any other landmarker behind the same
+    calls, such as MediaPipe's, with its points brought to these 68.
+    """
+
+    @property
+    def landmarks_3d(self) -> Array:
+        """(68, 3) landmarks of the mean head, head space metres."""
+        ...
+
+    def read(self, crops_srgb: NDArray[np.uint8]) -> Reading:
+        """Reads ``crops_srgb`` (N, S, S, 3)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A head found in a photo and cropped to a square of S pixels, upright and never stretched.
+
+    ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
+    similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask of
+    head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in degrees
+    as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels; ``codes`` a first guess
+    in studio coordinates, space name -> code; ``presence`` the probability that this is a head.
+    """
+
+    crop_srgb: NDArray[np.uint8]
+    transform: Array
+    landmarks: Array
+    confidence: Array
+    mask: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    pose: tuple[float, float, float]
+    box: tuple[float, float, float, float]
+    presence: float
+    codes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+        return len(self.crop_srgb)
+
+    @property
+    def photo_landmarks(self) -> Array:
+        """(68, 2) landmarks in photo pixels."""
+        return alignment.move(np.linalg.inv(self.transform), self.landmarks)
+
+    def camera(self) -> Camera:
+        """The camera that sees the mean head about as the crop shows this one."""
+        yaw, pitch, roll = self.pose
+        return Camera(yaw=yaw, pitch=pitch, roll=roll)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """One candidate: a crop's transform and what was read there (N = 1)."""
+
+    transform: Array
+    reading: Reading
+
+    @property
+    def presence(self) -> float:
+        return float(self.reading.presence[0])
+
+    @property
+    def pose(self) -> tuple[float, float, float]:
+        return alignment.pose_of(self.reading.rotation[0])
+
+
+def analyse(
+    photo_srgb: NDArray[np.uint8],
+    reader: PortraitReader,
+    *,
+    box: tuple[float, float, float, float] | None = None,
+    landmarks: NDArray[np.floating[Any]] | None = None,
+    size: int = 512,
+) -> Portrait:
+    """Finds and reads the most prominent head of ``photo_srgb`` (H, W, 3), already upright as its EXIF says.
+
+    The artist may correct what was found, in photo pixels: ``box`` (left, top, right, bottom) of the face, brows to
+    chin, or all 68 ``landmarks`` (68, 2), which are then taken as they are. Raises ``UserError`` when no face is found
+    and when a correction cannot be meant.
+    """
+    if landmarks is not None:
+        look = _from_landmarks(photo_srgb, reader, _checked(landmarks), size)
+        return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
+    look = _find(photo_srgb, reader, size) if box is None else _from_box(photo_srgb, reader, box, size)
+    for _ in range(PASSES - 1):
+        look = _closer(photo_srgb, reader, look, size)
+    if box is None and look.presence < SURE:
+        raise UserError(NO_FACE)
+    return _portrait(photo_srgb, reader, look, size, None)
+
+
+def _checked(landmarks: NDArray[np.floating[Any]]) -> Array:
+    given = np.asarray(landmarks, np.float64)
+    if given.shape != (points.COUNT, 2) or not np.isfinite(given).all() or np.ptp(given, axis=0).min() < 4:
+        raise UserError("The corrected landmarks must be 68 points around a face; reset them and try again.")
+    return given
+
+
+def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array, size: int) -> _Look:
+    return _Look(transform, reader.read(alignment.warp(photo, transform, size)[None]))
+
+
+def _closer(photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, size: int) -> _Look:
+    """The same head from a crop that was placed by what has been read of it."""
+    step = alignment.upright(look.reading.landmarks[0], reader.landmarks_3d, look.pose, size)
+    return _look(photo, reader, step @ look.transform, size)
+
+
+def _best(photo: NDArray[np.uint8], reader: PortraitReader, boxes: Iterable[FaceBox], size: int) -> _Look | None:
+    """The candidate that is a head and stands out most by its size; ``None`` when none is."""
+    transforms = [box.crop_transform(size) for box in boxes]
+    if not transforms:
+        return None
+    reading = reader.read(np.stack([alignment.warp(photo, transform, size) for transform in transforms]))
+    shares = [presence / alignment.scale_of(t) for presence, t in zip(reading.presence, transforms, strict=True)]
+    sure = reading.presence >= SURE
+    if not sure.any():
+        return None
+    return _look(photo, reader, transforms[int(np.argmax(np.where(sure, shares, 0)))], size)
+
+
+def _find(photo: NDArray[np.uint8], reader: PortraitReader, size: int) -> _Look:
+    for boxes in candidates(photo):
+        if (look := _best(photo, reader, boxes[:8], size)) is not None:
+            return look
+    if (look := _best(photo, reader, _everywhere(photo), size)) is not None:
+        return look
+    raise UserError(NO_FACE)
+
+
+def _everywhere(photo: NDArray[np.uint8]) -> list[FaceBox]:
+    """Boxes all over the photo, for heads that the cascade does not know, such as profiles."""
+    height, width = photo.shape[:2]
+    boxes = []
+    for side in np.array([0.6, 0.4, 0.25]) * min(width, height):
+        columns, rows = (max(2, round(1.2 * length / side)) for length in (width, height))
+        centres = [(x, y) for y in np.linspace(side, height - side, rows) for x in np.linspace(side, width - side, columns)]
+        boxes += [FaceBox((float(x), float(y)), float(side)) for x, y in centres]
+    return boxes
+
+
+def _from_box(
+    photo: NDArray[np.uint8], reader: PortraitReader, box: tuple[float, float, float, float], size: int
+) -> _Look:
+    left, top, right, bottom = box
+    height, width = photo.shape[:2]
+    if not (left < right and top < bottom and right > 0 and bottom > 0 and left < width and top < height):
+        raise UserError("The face box must be left, top, right, bottom in pixels inside the picture; draw it again.")
+    return _look(photo, reader, FaceBox.around(left, top, right - left, bottom - top).crop_transform(size), size)
+
+
+def _from_landmarks(photo: NDArray[np.uint8], reader: PortraitReader, landmarks: Array, size: int) -> _Look:
+    """Crop and pose that follow from the artist's landmarks alone."""
+    pose = alignment.pose_from_landmarks(landmarks, reader.landmarks_3d, (0.0, 0.0, 0.0))
+    return _look(photo, reader, alignment.upright(landmarks, reader.landmarks_3d, pose, size), size)
+
+
+def _portrait(
+    photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, size: int, given: Array | None
+) -> Portrait:
+    crop = alignment.warp(photo, look.transform, size)
+    reading = look.reading
+    inside = alignment.seen(photo.shape, look.transform, size)
+    found = reading.landmarks[0] if given is None else alignment.move(look.transform, given)
+    start = look.pose
+    pose = start if given is None else alignment.pose_from_landmarks(found, reader.landmarks_3d, start)
+    sure = 1 - np.exp(-TOLERANCE * size / np.maximum(reading.spread[0], 1e-6))
+    in_photo = alignment.move(np.linalg.inv(look.transform), found)
+    face = in_photo[points.RIGHT_BROW.start :]
+    low, high = np.minimum(face.min(0), in_photo[points.CHIN]), np.maximum(face.max(0), in_photo[points.CHIN])
+    return Portrait(
+        crop_srgb=crop,
+        transform=look.transform,
+        landmarks=found,
+        confidence=sure if given is None else np.ones(points.COUNT),
+        mask=np.asarray(refine_mask(reading.mask[0], crop) * inside, np.float32),
+        inside=inside,
+        pose=pose,
+        box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
+        presence=look.presence,
+        codes={space: code[0] for space, code in reading.codes.items()},
+    )
+
+
+def refine_mask(mask: NDArray[np.float32], crop_srgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The coarse soft ``mask`` (S', S') at the crop's size, its edge drawn to the edges of the picture.
+
+    The guided filter (He, Sun and Tang, "Guided Image Filtering", 2013) with the picture's grey values as the guide.
+    """
+    size = len(crop_srgb)
+    large = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.BICUBIC), np.float32)
+    guide = crop_srgb.astype(np.float32).mean(-1) / 255
+    window = max(3, size // 48)
+
+    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(uniform_filter(values, window, mode="nearest"), np.float32)
+
+    middle, target = mean(guide), mean(large)
+    slope = (mean(guide * large) - middle * target) / (mean(guide * guide) - middle**2 + 1e-3)
+    offset = target - slope * middle
+    return np.clip(mean(slope) * guide + mean(offset), 0, 1)

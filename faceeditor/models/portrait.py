@@ -1,0 +1,304 @@
+"""The portrait network: one square picture of a head in, landmarks, mask, pose and a first guess of the codes out.
+
+An encoder of residual blocks (He et al., "Deep Residual Learning", 2015) with a feature pyramid over it (Lin et al.,
+2017). Landmarks are the expectation of heat maps at a quarter of the resolution (Sun et al., "Integral Human Pose
+Regression", 2018), blended with a direct regression for points that the picture does not show. The rotation is read
+from six numbers (Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", 2019).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from faceeditor.faces import landmarks as points
+from faceeditor.faces import layout
+from faceeditor.faces.latents import Space
+from faceeditor.models.bundle import Bundle
+
+GUESSED: Final = (layout.IDENTITY, layout.EXPRESSION, layout.SKIN, layout.LIGHT, layout.HAIR)
+"""The spaces of which the network guesses the codes."""
+
+
+@dataclass(frozen=True)
+class PortraitConfig:
+    """The network's sizes: input ``size`` in pixels (a multiple of 32), channels of the five encoder stages and of the
+    pyramid, residual blocks a stage and width of the head that sees the whole picture.
+    """
+
+    size: int = 192
+    widths: tuple[int, ...] = (24, 32, 64, 128, 192)
+    pyramid: int = 48
+    blocks: int = 2
+    summary: int = 384
+
+
+class PortraitOutput(NamedTuple):
+    """What the network says of a batch. Positions are fractions of the picture, (0, 0) its top left corner.
+
+    ``landmarks`` (B, 68, 2); ``heat`` (B, 68, S/4, S/4) unnormalised log maps; ``spread`` (B, 68) expected error as a
+    fraction of the picture; ``mask`` (B, 1, S/2, S/2) logits; ``rotation`` (B, 3, 3) head space to OpenCV camera axes;
+    ``presence`` (B,) logit of there being a head; ``codes`` name -> (B, dims) in units of standard deviations.
+    """
+
+    landmarks: Tensor
+    heat: Tensor
+    spread: Tensor
+    mask: Tensor
+    rotation: Tensor
+    presence: Tensor
+    codes: dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read from N square pictures of S pixels, as plain arrays.
+
+    ``landmarks`` (N, 68, 2) pixels; ``spread`` (N, 68) expected error in pixels; ``mask`` (N, S', S') in [0, 1] at half
+    the network's resolution; ``rotation`` (N, 3, 3) head space to camera; ``presence`` (N,) probability of a head;
+    ``codes`` space name -> (N, dims) first guess in studio coordinates (empty if the reader has none).
+    """
+
+    landmarks: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    mask: NDArray[np.float32]
+    rotation: NDArray[np.float64]
+    presence: NDArray[np.float64]
+    codes: Mapping[str, NDArray[np.float32]]
+
+
+def _convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _convolution(width, width)
+        self.second = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.second(self.first(x)))
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def rotation_from_six(six: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) of six numbers (..., 6): two rows, made orthonormal; the third is their cross product."""
+    first = functional.normalize(six[..., :3], dim=-1)
+    second = functional.normalize(six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first, dim=-1)
+    return torch.stack([first, second, torch.cross(first, second, dim=-1)], dim=-2)
+
+
+def expectation(heat: Tensor) -> Tensor:
+    """Expected position (B, N, 2) in fractions of the picture under the softmax of the maps ``heat`` (B, N, H, W)."""
+    chances = heat.flatten(2).softmax(-1).view_as(heat)
+    rows, columns = heat.shape[-2:]
+    x = chances.sum(-2) @ ((torch.arange(columns, device=heat.device) + 0.5) / columns)
+    y = chances.sum(-1) @ ((torch.arange(rows, device=heat.device) + 0.5) / rows)
+    return torch.stack([x, y], dim=-1)
+
+
+class _Pyramid(nn.Module):
+    """Features of all scales, brought together at a quarter of the resolution."""
+
+    def __init__(self, widths: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(inside, width, 1) for inside in widths)
+        self.smooth = nn.ModuleList(_convolution(width, width) for _ in widths[1:])
+        self.last = _Residual(width)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        laterals = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
+        x = laterals[-1]
+        for smooth, finer in zip(self.smooth, laterals[-2::-1], strict=True):
+            x = smooth(_doubled(x) + finer)
+        result: Tensor = self.last(x)
+        return result
+
+
+class PortraitNetwork(nn.Module):
+    """Reads a portrait. ``forward`` is for training; :meth:`read` takes and gives plain arrays."""
+
+    mean_landmarks: Tensor
+    """(68, 3) landmarks of the mean head, head space metres."""
+
+    def __init__(self, config: PortraitConfig, name: str = "portrait") -> None:
+        super().__init__()
+        self.config = config
+        self.name = name
+        self.spaces: Mapping[str, Space] = {}
+        widths = config.widths
+        self.stem = _convolution(3, widths[0], 2)
+        self.stages = nn.ModuleList(
+            nn.Sequential(_convolution(inside, outside, 2), *(_Residual(outside) for _ in range(config.blocks)))
+            for inside, outside in zip(widths, widths[1:], strict=False)
+        )
+        self.pyramid = _Pyramid(widths[1:], config.pyramid)
+        self.heat = nn.Conv2d(config.pyramid, points.COUNT, 1)
+        self.fine = _convolution(config.pyramid + widths[0], 24)
+        self.mask = nn.Conv2d(24, 1, 3, 1, 1)
+        seen = widths[-1] + config.pyramid + 2 * points.COUNT
+        self.summary = nn.Sequential(
+            nn.Linear(seen, config.summary), nn.ReLU(), nn.Linear(config.summary, config.summary), nn.ReLU()
+        )
+        self.sizes = {"points": 2 * points.COUNT, "gate": points.COUNT, "spread": points.COUNT, "six": 6, "presence": 1}
+        self.sizes |= {name: layout.DIMS[name] for name in GUESSED}
+        self.answers = nn.Linear(config.summary, sum(self.sizes.values()))
+        self.register_buffer("mean_landmarks", torch.zeros(points.COUNT, 3))
+        for space in GUESSED:
+            self.register_buffer(f"{space}_mean", torch.zeros(layout.DIMS[space]))
+            self.register_buffer(f"{space}_scale", torch.ones(layout.DIMS[space]))
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
+        """The network of a bundle, ready to read on ``device``."""
+        facts = dict(bundle.configuration)
+        config = PortraitConfig(**{**facts, "widths": tuple(facts["widths"])})
+        network = cls(config, bundle.name)
+        network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()}, strict=False)
+        return network.to(device, memory_format=torch.channels_last).eval()
+
+    def configuration(self) -> dict[str, Any]:
+        """What the bundle stores to build this network again."""
+        return asdict(self.config)
+
+    def forward(self, pictures: Tensor) -> PortraitOutput:
+        """``pictures`` (B, 3, S, S) sRGB in [0, 1], S as configured or another multiple of 32."""
+        first = self.stem(pictures * 2 - 1)
+        features: list[Tensor] = []
+        for stage in self.stages:
+            features.append(stage(features[-1] if features else first))
+        together = self.pyramid(features)
+        heat = self.heat(together).float()
+        mask = self.mask(self.fine(torch.cat([_doubled(together), first], dim=1))).float()
+        seen = expectation(heat)
+        pooled = torch.cat([features[-1].mean((2, 3)), together.mean((2, 3))], dim=1).float()
+        answers = dict(zip(self.sizes, self._answers(pooled, seen).split(list(self.sizes.values()), 1), strict=True))
+        regressed = 0.5 + answers["points"].unflatten(1, (points.COUNT, 2))
+        gate = torch.sigmoid(answers["gate"] + 2)[..., None]
+        return PortraitOutput(
+            landmarks=gate * seen + (1 - gate) * regressed,
+            heat=heat,
+            spread=torch.exp(answers["spread"].clamp(-4, 4)) * 0.01,
+            mask=mask,
+            rotation=rotation_from_six(answers["six"] + answers["six"].new_tensor([1.0, 0, 0, 0, -1, 0])),
+            presence=answers["presence"][:, 0],
+            codes={space: answers[space] for space in GUESSED},
+        )
+
+    def _answers(self, pooled: Tensor, seen: Tensor) -> Tensor:
+        with torch.autocast(pooled.device.type, enabled=False):
+            result: Tensor = self.answers(self.summary(torch.cat([pooled, (seen.detach() - 0.5).flatten(1)], dim=1)))
+        return result
+
+    def normalised(self, space: str, codes: Tensor) -> Tensor:
+        """Codes (B, dims) in units of the training codes' standard deviation."""
+        result: Tensor = (codes - getattr(self, f"{space}_mean")) / getattr(self, f"{space}_scale")
+        return result
+
+    @property
+    def landmarks_3d(self) -> NDArray[np.float64]:
+        """(68, 3) landmarks of the mean head, head space metres."""
+        return self.mean_landmarks.double().cpu().numpy()
+
+    @torch.inference_mode()
+    def read(self, crops_srgb: NDArray[np.uint8]) -> Reading:
+        """Reads ``crops_srgb`` (N, S, S, 3); every picture is read together with its mirror image and both are averaged.
+
+        Raises ``ValueError`` for pictures that are not square.
+        """
+        if crops_srgb.ndim != 4 or crops_srgb.shape[1] != crops_srgb.shape[2]:
+            raise ValueError(f"expected square pictures (N, S, S, 3), not {crops_srgb.shape}")
+        weight = self.heat.weight
+        pictures = torch.from_numpy(np.ascontiguousarray(crops_srgb)).to(weight.device).permute(0, 3, 1, 2) / 255
+        size = self.config.size
+        if pictures.shape[-1] != size:
+            pictures = functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
+        both = torch.cat([pictures, pictures.flip(-1)]).contiguous(memory_format=torch.channels_last)
+        said, mirrored = _halves(self(both))
+        flipped = unmirrored(mirrored)
+        scale = crops_srgb.shape[1]
+        return Reading(
+            landmarks=_mean(said.landmarks, flipped.landmarks).double().cpu().numpy() * scale,
+            spread=_mean(said.spread, flipped.spread).double().cpu().numpy() * scale,
+            mask=torch.sigmoid(_mean(said.mask, flipped.mask))[:, 0].cpu().numpy(),
+            rotation=_nearest_rotation(said.rotation + flipped.rotation).double().cpu().numpy(),
+            presence=torch.sigmoid(_mean(said.presence, flipped.presence)).double().cpu().numpy(),
+            codes={space: self._guess(space, said.codes[space], flipped.codes[space]) for space in GUESSED},
+        )
+
+    def _guess(self, space: str, said: Tensor, mirrored: Tensor) -> NDArray[np.float32]:
+        scale, mean = getattr(self, f"{space}_scale"), getattr(self, f"{space}_mean")
+        said, mirrored = said * scale + mean, mirrored * scale + mean
+        if space in _MIRROR_CODES:
+            said = _mean(said, mirrored @ _MIRROR_CODES[space].to(said))
+        elif space in (layout.SKIN, layout.HAIR):
+            said = _mean(said, mirrored)
+        return said.cpu().numpy()
+
+
+def _mean(first: Tensor, second: Tensor) -> Tensor:
+    return (first + second) / 2
+
+
+def _nearest_rotation(matrices: Tensor) -> Tensor:
+    u, _, v = torch.linalg.svd(matrices.double())
+    return u @ v
+
+
+def _halves(output: PortraitOutput) -> tuple[PortraitOutput, PortraitOutput]:
+    parts = [value.chunk(2) for value in output[:-1]]
+    codes = {space: value.chunk(2) for space, value in output.codes.items()}
+    first, second = (
+        PortraitOutput(*(part[i] for part in parts), {space: value[i] for space, value in codes.items()})
+        for i in range(2)
+    )
+    return first, second
+
+
+MIRROR_ROTATION: Final = torch.tensor([[1.0, -1, -1], [-1, 1, 1], [-1, 1, 1]])
+"""Element-wise factor that turns a rotation into that of the mirrored picture: ``diag(-1,1,1) R diag(-1,1,1)``."""
+
+
+def unmirrored(output: PortraitOutput) -> PortraitOutput:
+    """What was said of mirrored pictures, told of the originals; ``codes`` stay as they are."""
+    order = torch.from_numpy(points.MIRROR.copy()).to(output.heat.device)
+    flip = output.landmarks.new_tensor([-1.0, 1.0])
+    return output._replace(
+        landmarks=(output.landmarks[:, order] * flip + output.landmarks.new_tensor([1.0, 0.0])),
+        heat=output.heat[:, order].flip(-1),
+        spread=output.spread[:, order],
+        mask=output.mask.flip(-1),
+        rotation=output.rotation * MIRROR_ROTATION.to(output.rotation),
+    )
+
+
+def _expression_mirror() -> Tensor:
+    names = layout.EXPRESSION_COMPONENTS
+    order = torch.arange(layout.DIMS[layout.EXPRESSION])
+    order[: len(names)] = torch.tensor([names.index(layout.mirror_name(name)) for name in names])
+    return torch.eye(layout.DIMS[layout.EXPRESSION])[order]
+
+
+def _light_mirror() -> Tensor:
+    signs = torch.ones(layout.LIGHT_SHAPE)
+    signs[[3, 4, 7]] = -1
+    return torch.diag(signs.flatten())
+
+
+_MIRROR_CODES: Final = {layout.EXPRESSION: _expression_mirror(), layout.LIGHT: _light_mirror()}
+"""Matrices that mirror a code: left and right movements change places; harmonics odd in x change sign."""
+
+
+def mirrored_codes(space: str, codes: Tensor) -> Tensor:
+    """``codes`` (B, dims) of the mirror image, for the spaces that know one (``expression`` and ``light``)."""
+    return codes @ _MIRROR_CODES[space].to(codes) if space in _MIRROR_CODES else codes
