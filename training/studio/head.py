@@ -1,9 +1,9 @@
 """The linear head that the studio photographs, mended and brought to head space.
 
-The shape is the ICT Face Model Light (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020):
-``vertices = neutral + identity @ identity_modes + weights @ expression_modes``. As published it is in centimetres, its left
-and right expressions differ by up to a millimetre and its eyeballs poke through closed lids; all three are mended here, and
-the model stays linear.
+The shape is the ICT Face Model Light (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR
+2020): ``vertices = neutral + identity @ identity_modes + weights @ expression_modes``. As published it is in
+centimetres, its left and right expressions differ by up to a millimetre and its eyeballs poke through closed lids; all
+three are mended here, and the model stays linear.
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ EYE_SETBACK: Final = 0.0004
 """Metres by which the eyeballs are moved back for good."""
 BLINK_SETBACK: Final = 0.0012
 """Metres by which a fully closed lid pushes its eyeball back, so that the cornea stays behind it."""
+BLINK_REACH: Final = 1.15
+"""Factor on the published blink, whose lids leave a slit open on most identities."""
 
 SIDEWAYS: Final = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 MIRROR_RINGS: Final = 4
@@ -67,7 +69,7 @@ def mirror_vertices(neutral: Floats, polygons: Ints) -> Ints:
         rings.append(around @ rings[-1])
     here = np.concatenate(rings, axis=1)
     there = here * np.tile([-1.0, 1.0, 1.0], len(rings))
-    order = cKDTree(here).query(there)[1].astype(np.int32)
+    order = np.asarray(cKDTree(here).query(there)[1], np.int32)
     if not np.array_equal(order[order], np.arange(count)):
         raise ValueError("the head mesh is not symmetric about x = 0")
     return order
@@ -81,18 +83,18 @@ def _partners(names: tuple[str, ...]) -> Ints:
 
 def _parity(modes: Floats, order: Ints) -> Floats:
     """+1 for every identity mode that keeps the head symmetric, -1 for those that lean it to one side."""
-    return np.sign(np.einsum("mvc,mvc->m", modes, mirrored(modes, order))).astype(np.float32)
+    return np.asarray(np.sign(np.einsum("mvc,mvc->m", modes, mirrored(modes, order))), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class HeadModel:
     """The head's linear shape model in head space (metres, +Y up, +Z out of the face, +X to the subject's left).
 
-    ``identity_modes`` (100, vertices, 3) are scaled to one standard deviation; ``expression_modes`` (53, vertices, 3) take
-    weights 0..1 in the order of ``expression_names``. ``triangles`` and ``triangles_uv`` (triangles, 3) index vertices and
-    ``uv`` (texture vertices, 2; the integer part of u is the tile); ``material`` and ``tile`` (triangles,) say which
-    material and tile a triangle has. ``mirror`` is the vertex permutation of the mirror image, ``mirror_expression`` that
-    of the expression weights and ``mirror_identity`` the signs (+-1) of the identity code's.
+    ``identity_modes`` (100, vertices, 3) are scaled to one standard deviation; ``expression_modes`` (53, vertices, 3)
+    take weights 0..1 in the order of ``expression_names``. ``triangles`` and ``triangles_uv`` (triangles, 3) index
+    vertices and ``uv`` (texture vertices, 2; the integer part of u is the tile); ``material`` and ``tile`` (triangles,)
+    say which material and tile a triangle has. ``mirror`` is the vertex permutation of the mirror image,
+    ``mirror_expression`` that of the expression weights and ``mirror_identity`` the signs (+-1) of the identity code.
     """
 
     neutral: Floats
@@ -133,14 +135,14 @@ class HeadModel:
         published = data["neutral"].astype(np.float32)
         mirror = mirror_vertices(published, polygons)
         neutral = to_head_space(published)
-        neutral = (neutral + mirrored(neutral, mirror)) / 2
-        modes = data["identity"].astype(np.float32) / 100
+        neutral = _mean(neutral, mirrored(neutral, mirror))
+        modes = _metres(data["identity"])
         signs = _parity(modes, mirror)
-        modes = (modes + signs[:, None, None] * mirrored(modes, mirror)) / 2
+        modes = _mean(modes, signs[:, None, None] * mirrored(modes, mirror))
         partners = _partners(names)
-        moves = data["expression"].astype(np.float32) / 100
-        moves = (moves + mirrored(moves[partners], mirror)) / 2
-        _set_eyes_back(neutral, moves, names, ranges)
+        moves = _metres(data["expression"])
+        moves = _mean(moves, mirrored(moves[partners], mirror))
+        _close_lids(neutral, moves, names, ranges)
         return cls(
             neutral=neutral,
             identity_modes=modes,
@@ -165,7 +167,7 @@ class HeadModel:
         )
 
     def vertices(self, identity: NDArray[np.floating], expression: NDArray[np.floating]) -> Floats:
-        """Head-space vertices (vertices, 3) of an identity code (100,) and expression weights (53 or more, rest unused)."""
+        """Vertices (vertices, 3) of an identity code (100,) and expression weights (53 or more, rest unused)."""
         weights = np.asarray(expression, np.float32)[: len(self.expression_modes)]
         shape = self.neutral + _combine(np.asarray(identity, np.float32), self.identity_modes)
         return shape + _combine(weights, self.expression_modes)
@@ -196,20 +198,30 @@ CONTOUR_YAW: Final = 20.0
 """Degrees of yaw beyond which the far jaw landmarks slide to the visible contour."""
 
 
+def _metres(centimetres: NDArray[np.generic]) -> Floats:
+    return np.asarray(centimetres.astype(np.float32) / 100, np.float32)
+
+
+def _mean(first: Floats, second: Floats) -> Floats:
+    return np.asarray((first + second) / 2, np.float32)
+
+
 def _ranges(names: NDArray[np.generic], limits: NDArray[np.generic]) -> dict[str, tuple[int, int]]:
     return {str(name): (int(start), int(end)) for name, (start, end) in zip(names, limits.tolist(), strict=True)}
 
 
 def _combine(weights: Floats, modes: Floats) -> Floats:
-    """``sum_i weights[i] * modes[i]``, skipping the zero weights; (count,) and (count, vertices, 3) -> (vertices, 3)."""
+    """``sum_i weights[i] * modes[i]`` without the zero weights; (count,) and (count, vertices, 3) -> (vertices, 3)."""
     used = np.flatnonzero(weights)
     if len(used) < len(weights) // 2:
         weights, modes = weights[used], modes[used]
-    return np.asarray((weights @ modes.reshape(len(modes), -1)).reshape(modes.shape[1:]), np.float32)
+    return np.asarray(np.tensordot(weights, modes, axes=1), np.float32)
 
 
-def _set_eyes_back(neutral: Floats, moves: Floats, names: tuple[str, ...], ranges: dict[str, tuple[int, int]]) -> None:
-    """Move the eyeballs behind the lids, in place: a little for good, and more as a lid closes."""
+def _close_lids(neutral: Floats, moves: Floats, names: tuple[str, ...], ranges: dict[str, tuple[int, int]]) -> None:
+    """Let blinks close the lids, and move the eyeballs behind them: a little for good, more as a lid closes; in place."""
+    for side in ("Left", "Right"):
+        moves[names.index(f"eyeBlink{side}")] *= BLINK_REACH
     for eye in EYES:
         part = slice(*ranges[eye])
         neutral[part, 2] -= EYE_SETBACK
