@@ -1,0 +1,241 @@
+"""Keeps the viewport's pictures fresh: asks the session for what the mode shows, puts in place what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QColor, QImage
+
+from faceeditor.engine.requests import WHITE, Background, Drawn
+from faceeditor.errors import UserError
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.face import Face
+from faceeditor.gui.bridge import to_image
+from faceeditor.gui.surface import Shading, SurfacePainter
+from faceeditor.gui.viewport import Layers, Mode, Viewport
+from faceeditor.rendering.colour import srgb8_to_linear
+from faceeditor.session import Session
+
+REST_MS: Final = 160
+"""A hand that pauses this long gets the full picture."""
+_CELL: Final = 64
+"""Sizes are asked for in steps of this many pixels, so that the models' caches fit while a window is resized."""
+
+
+class Versus(StrEnum):
+    """What the wipe compares the look with."""
+
+    PHOTO = "photo"
+    START = "start"
+    SURFACE = "surface"
+
+
+class Presenter(QObject):
+    """Between session and viewport. ``trouble(sentence)`` when something cannot be shown."""
+
+    trouble = Signal(str)
+    first_picture = Signal()
+
+    def __init__(self, session: Session, viewport: Viewport) -> None:
+        super().__init__(viewport)
+        self._session, self._view = session, viewport
+        self._face_id: str | None = None
+        self._playing: Face | None = None
+        self._layers = Layers()
+        self._photo: QImage | None = None
+        self._start: QImage | None = None
+        self._preview: QImage | None = None
+        self._show_start = False
+        self._painter: SurfacePainter | None = None
+        self.versus = Versus.PHOTO
+        self.shading = Shading.CLAY
+        self._rest = QTimer(self, singleShot=True, interval=REST_MS)
+        self._rest.timeout.connect(lambda: self.refresh(moving=False))
+        session.drawn.connect(self._drawn)
+        viewport.camera_moved.connect(self._camera_moved)
+        viewport.resized.connect(lambda: self.refresh(moving=False))
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures asked for."""
+        room = min(self._view.pixels, self._session.settings.viewport_size)
+        return max(room // _CELL * _CELL, 2 * _CELL)
+
+    def show_face(self, face_id: str | None) -> None:
+        """Show another face."""
+        self._face_id = face_id
+        self._playing = None
+        self._layers = Layers()
+        self._start = None
+        photo = self._session.document[face_id].origin.photo_srgb if face_id is not None else None
+        self._photo = None if photo is None else to_image(photo)
+        self._compose()
+        if face_id is not None:
+            self._view.show_camera(self._session.view(face_id))
+            self.refresh(moving=False, edited=True)
+
+    def refresh(self, *, moving: bool, edited: bool = False) -> None:
+        """Ask for what is shown: coarse while ``moving``, then in full when the hand rests. ``edited``: the codes changed."""
+        if self._face_id is None:
+            return
+        self._rest.start() if moving else self._rest.stop()
+        self._view.set_waiting(True)
+        if self._wants_look():
+            self._ask("viewport", moving, self._playing)
+        if edited and self._wants_surface():
+            self._session.draw(
+                self._face_id, self.size, moving=moving, target="surface", show="surface", face=self._playing
+            )
+        elif self._wants_surface():
+            self._draw_surface()
+        if self._show_start or (self._view.mode is Mode.WIPE and self.versus is Versus.START):
+            self._ask("start", moving, self._session.document.original(self._face_id))
+
+    def show_version(self, face: Face | None) -> None:
+        """Show ``face`` in place of the document's (a timeline plays); ``None`` ends that."""
+        self._playing = face
+        self.refresh(moving=face is not None, edited=True)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Look, surface, both or wipe."""
+        self._view.set_mode(mode)
+        self.refresh(moving=False, edited=True)
+        self._compose()
+
+    def set_versus(self, versus: Versus) -> None:
+        """What the wipe compares with."""
+        self.versus = versus
+        self.refresh(moving=False, edited=True)
+        self._compose()
+
+    def set_shading(self, shading: Shading) -> None:
+        """Clay, normals or texture."""
+        self.shading = shading
+        self.refresh(moving=False, edited=True)
+
+    def set_background(self, setting: str) -> None:
+        """One of the values of :data:`BACKGROUNDS`."""
+        self._session.settings.background = setting
+        self._session.settings.save()
+        self.refresh(moving=False)
+
+    def hold_start(self, held: bool) -> None:
+        """Show how the face started while a key is held."""
+        self._show_start = held
+        self._compose()
+        self.refresh(moving=False)
+
+    def show_preview(self, picture_srgb: NDArray[np.uint8] | None) -> None:
+        """A picture of work in progress instead of the face; ``None`` ends it."""
+        self._preview = None if picture_srgb is None else to_image(picture_srgb)
+        self._compose()
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    def _ask(self, target: str, moving: bool, face: Face | None) -> None:
+        assert self._face_id is not None
+        self._session.draw(
+            self._face_id, self.size, moving=moving, target=target, background=self._backdrop(), face=face
+        )
+
+    def _backdrop(self) -> Background:
+        assert self._face_id is not None
+        photo = self._session.document[self._face_id].origin.photo_srgb
+        return backdrop(self._session.settings.background, photo)
+
+    def _wants_look(self) -> bool:
+        return self._view.mode is not Mode.SURFACE
+
+    def _wants_surface(self) -> bool:
+        mode = self._view.mode
+        return mode in (Mode.SURFACE, Mode.BOTH) or (mode is Mode.WIPE and self.versus is Versus.SURFACE)
+
+    def _camera_moved(self, camera: Camera, moving: bool) -> None:
+        if self._face_id is not None:
+            self._session.look(self._face_id, camera)
+            self.refresh(moving=moving)
+
+    def _drawn(self, drawn: Drawn) -> None:
+        target = drawn.request.target
+        if target == "surface" and drawn.mesh is not None:
+            self._set_mesh(drawn)
+        elif drawn.picture_srgb is not None and target in ("viewport", "start"):
+            image = to_image(drawn.picture_srgb)
+            if target == "start":
+                self._start = image
+            else:
+                self._layers = replace(self._layers, look=image)
+            self._compose()
+            if drawn.final and target == "viewport" and not drawn.request.moving:
+                self.first_picture.emit()
+        if drawn.final and target in ("viewport", "surface"):
+            self._view.set_waiting(False)
+
+    def _set_mesh(self, drawn: Drawn) -> None:
+        assert drawn.mesh is not None
+        try:
+            self._painter = self._painter or SurfacePainter()
+        except UserError as error:
+            self.trouble.emit(str(error))
+            return
+        self._painter.set_mesh(drawn.mesh)
+        self._draw_surface()
+
+    def _draw_surface(self) -> None:
+        if self._painter is not None and self._face_id is not None:
+            camera = self._session.view(self._face_id)
+            self._layers = replace(self._layers, surface=self._painter.draw(camera, self.size, self.shading))
+            self._compose()
+
+    def _compose(self) -> None:
+        """Put together what is there, as the mode wants it."""
+        other = {Versus.PHOTO: self._photo, Versus.START: self._start, Versus.SURFACE: self._layers.surface}[
+            self.versus
+        ]
+        instead, name = self._preview, "Fitting"
+        if instead is None and self._show_start:
+            instead, name = self._start, "Start"
+        self._view.show_layers(
+            replace(
+                self._layers,
+                other=other,
+                other_name=self.versus.value.capitalize(),
+                instead=instead,
+                instead_name=name if instead is not None else "",
+            )
+        )
+
+
+def _checker(size: int = 512, cells: int = 16) -> NDArray[np.uint8]:
+    squares = np.indices((cells, cells)).sum(0) % 2
+    grey = np.where(squares, 168, 120).astype(np.uint8).repeat(size // cells, 0).repeat(size // cells, 1)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+BACKGROUNDS: Final = {
+    "White": "white",
+    "Grey": "#7f7f7f",
+    "Dark": "#26282b",
+    "Checker": "transparent",
+    "Photo": "photo",
+}
+"""What may stand behind the head: what the artist reads -> what the settings keep."""
+
+_CHECKER: Final = _checker()
+
+
+def backdrop(setting: str, photo_srgb: NDArray[np.uint8] | None) -> Background:
+    """What the engine puts behind the head for one of the settings; grey where a photo is wanted and there is none."""
+    if setting == "white":
+        return WHITE
+    if setting == "transparent":
+        return _CHECKER
+    if setting == "photo":
+        return photo_srgb if photo_srgb is not None else backdrop(BACKGROUNDS["Grey"], None)
+    red, green, blue = srgb8_to_linear(np.array(QColor(setting).getRgb()[:3], np.uint8)).tolist()
+    return red, green, blue

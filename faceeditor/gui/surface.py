@@ -1,0 +1,161 @@
+"""Draws a mesh with VisPy's gloo into a picture, at exactly the camera of the radiance frame.
+
+The context is our own, off screen, and lives on the interface thread: the viewport is painted by QPainter, so that a window
+without working OpenGL still shows faces, and the rest of the window is never recomposed for a new frame.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+import vispy
+from numpy.typing import NDArray
+from PySide6.QtGui import QImage, QOffscreenSurface, QOpenGLContext, QSurfaceFormat
+from PySide6.QtOpenGL import QOpenGLFramebufferObject, QOpenGLFramebufferObjectFormat
+
+from faceeditor.errors import UserError
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.mesh import Floats, Mesh
+
+vispy.use(gl="gl2")
+
+from vispy import gloo  # noqa: E402 - the GL flavour has to be chosen first
+from vispy.gloo.context import FakeCanvas  # noqa: E402
+
+
+class Shading(StrEnum):
+    """What the surface shows."""
+
+    CLAY = "clay"
+    NORMALS = "normals"
+    TEXTURE = "texture"
+
+
+_VERTEX = """
+uniform mat4 clip;
+attribute vec3 position;
+attribute vec3 normal;
+attribute vec2 uv;
+varying vec3 v_normal;
+varying vec3 v_position;
+varying vec2 v_uv;
+void main() {
+    gl_Position = clip * vec4(position, 1.0);
+    v_normal = normal;
+    v_position = position;
+    v_uv = uv;
+}
+"""
+
+_FRAGMENT = """
+uniform int shading;
+uniform vec3 eye;
+uniform mat3 to_camera;
+uniform sampler2D texture_srgb;
+varying vec3 v_normal;
+varying vec3 v_position;
+varying vec2 v_uv;
+void main() {
+    vec3 view = normalize(eye - v_position);
+    vec3 n = normalize(v_normal);
+    n = dot(n, view) < 0.0 ? -n : n;
+    vec3 seen = to_camera * n;
+    float key = max(dot(seen, normalize(vec3(-0.45, 0.6, 0.66))), 0.0);
+    float fill = 0.5 + 0.5 * seen.y;
+    float shine = pow(max(dot(reflect(-normalize(vec3(-0.45, 0.6, 0.66)), seen), vec3(0.0, 0.0, 1.0)), 0.0), 24.0);
+    vec3 clay = vec3(0.78, 0.74, 0.71) * (0.62 * key + 0.42 * fill) + 0.10 * shine;
+    vec3 colour = shading == 0 ? clay : shading == 1 ? 0.5 + 0.5 * seen : texture2D(texture_srgb, v_uv).rgb;
+    gl_FragColor = vec4(colour, 1.0);
+}
+"""
+
+_SAMPLES = 4
+
+
+class SurfacePainter:
+    """One off-screen OpenGL context with one mesh in it. Interface thread only."""
+
+    def __init__(self) -> None:
+        """Raises ``UserError`` where the machine offers no OpenGL."""
+        self._context, self._offscreen = _open_context()
+        self._canvas = FakeCanvas()
+        self._program = gloo.Program(_VERTEX, _FRAGMENT)
+        self._target: QOpenGLFramebufferObject | None = None
+        self._faces: NDArray[np.int32] | None = None
+        self._triangles: gloo.IndexBuffer | None = None
+        self._texture: NDArray[np.uint8] | None = None
+
+    def set_mesh(self, mesh: Mesh) -> None:
+        """Show ``mesh``; while the topology holds only positions and normals travel."""
+        self._context.makeCurrent(self._offscreen)
+        if mesh.faces is not self._faces or mesh.texture_srgb is not self._texture:
+            self._upload_topology(mesh)
+        self._set("position", mesh.vertices)
+        self._set("normal", mesh.normals if mesh.normals is not None else vertex_normals(mesh))
+
+    def draw(self, camera: Camera, size: int, shading: Shading = Shading.CLAY) -> QImage:
+        """The square picture (premultiplied, transparent where nothing is) of ``size`` pixels."""
+        self._context.makeCurrent(self._offscreen)
+        target = self._bind(size)
+        gloo.set_viewport(0, 0, size, size)
+        gloo.set_state(depth_test=True, blend=False, cull_face=False)
+        gloo.clear(color=(0, 0, 0, 0), depth=True)
+        if self._triangles is not None:
+            self._program["clip"] = camera.projection(size, size).T.astype(np.float32)
+            self._program["eye"] = camera.position().astype(np.float32)
+            to_camera = np.diag([1.0, -1.0, -1.0]) @ camera.rotation()
+            self._program["to_camera"] = to_camera.T.astype(np.float32)
+            chosen = shading if self._texture is not None or shading is not Shading.TEXTURE else Shading.CLAY
+            self._program["shading"] = list(Shading).index(chosen)
+            self._program.draw("triangles", self._triangles)
+        self._canvas.flush()
+        return target.toImage()
+
+    def _bind(self, size: int) -> QOpenGLFramebufferObject:
+        if self._target is None or self._target.width() != size:
+            wanted = QOpenGLFramebufferObjectFormat()
+            wanted.setAttachment(QOpenGLFramebufferObject.Attachment.Depth)
+            wanted.setSamples(_SAMPLES)
+            self._target = QOpenGLFramebufferObject(size, size, wanted)
+        self._target.bind()
+        return self._target
+
+    def _upload_topology(self, mesh: Mesh) -> None:
+        self._faces = mesh.faces
+        self._triangles = gloo.IndexBuffer(mesh.faces.astype(np.uint32))
+        self._set("uv", mesh.uv if mesh.uv is not None else np.zeros((len(mesh.vertices), 2), np.float32))
+        self._texture = mesh.texture_srgb
+        pixels = mesh.texture_srgb if mesh.texture_srgb is not None else np.full((1, 1, 3), 200, np.uint8)
+        self._program["texture_srgb"] = gloo.Texture2D(
+            np.ascontiguousarray(pixels[::-1, :, :3]), interpolation="linear", wrapping="clamp_to_edge"
+        )
+
+    def _set(self, name: str, values: Floats) -> None:
+        self._program[name] = gloo.VertexBuffer(np.ascontiguousarray(values, np.float32))
+
+
+def vertex_normals(mesh: Mesh) -> Floats:
+    """Unit normals (V, 3): the area-weighted mean of the adjacent faces' normals."""
+    corners = mesh.vertices[mesh.faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.stack(
+        [np.bincount(mesh.faces.ravel(), np.repeat(across[:, axis], 3), len(mesh.vertices)) for axis in range(3)],
+        axis=1,
+    )
+    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def _open_context() -> tuple[QOpenGLContext, QOffscreenSurface]:
+    wanted = QSurfaceFormat()
+    wanted.setRenderableType(QSurfaceFormat.RenderableType.OpenGL)
+    wanted.setDepthBufferSize(24)
+    context = QOpenGLContext()
+    context.setFormat(wanted)
+    surface = QOffscreenSurface()
+    if context.create():
+        surface.setFormat(context.format())
+        surface.create()
+        if context.makeCurrent(surface):
+            return context, surface
+    raise UserError("The surface view needs OpenGL 2.1, which this screen does not offer; the look still works.")
