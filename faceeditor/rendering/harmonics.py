@@ -45,7 +45,7 @@ def irradiance(light: NDArray[np.floating[Any]], normals: NDArray[np.floating[An
 
 
 def directional(direction: NDArray[np.floating[Any]], colour: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The table (9, 3) of a distant lamp in unit ``direction`` (3,); a white surface facing it gets about ``colour``."""
+    """The table (9, 3) of a distant lamp in unit ``direction`` (3,); a white surface facing it gets ``colour``."""
     coefficients = np.pi * COSINE_LOBE * basis(direction)
     return np.asarray(np.outer(coefficients, colour), np.float32)
 

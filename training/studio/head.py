@@ -219,7 +219,7 @@ def _combine(weights: Floats, modes: Floats) -> Floats:
 
 
 def _close_lids(neutral: Floats, moves: Floats, names: tuple[str, ...], ranges: dict[str, tuple[int, int]]) -> None:
-    """Let blinks close the lids, and move the eyeballs behind them: a little for good, more as a lid closes; in place."""
+    """Let blinks close the lids, and move the eyeballs behind them: a little for good, more on a blink."""
     for side in ("Left", "Right"):
         moves[names.index(f"eyeBlink{side}")] *= BLINK_REACH
     for eye in EYES:
