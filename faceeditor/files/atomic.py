@@ -12,8 +12,6 @@ from typing import Final
 from faceeditor.errors import UserError
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_SCARCE_BYTES: Final = 1 << 16
-"""With less room than this an encoder that failed without telling why failed for want of room."""
 
 
 @contextmanager
@@ -35,7 +33,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     except UserError:
         raise
     except Exception as error:
-        if _is_full(error, target.parent):
+        if _is_full(error):
             raise UserError(
                 f"The disk is full, so {target.name} was not saved; make room or choose another folder."
             ) from error
@@ -88,7 +86,7 @@ def _rename(beside: Path, target: Path) -> None:
     if target.exists():
         shutil.copymode(target, beside)
     try:
-        os.replace(beside, target)
+        beside.replace(target)
     except PermissionError as error:
         raise UserError(f"{target} cannot be replaced ({error.strerror}); is another program using it?") from error
 
@@ -101,7 +99,8 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_full(error: Exception, folder: Path) -> bool:
+def _is_full(error: Exception) -> bool:
+    """Libraries in other languages wrap the system's error into their own, but keep its words."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _FULL
-    return shutil.disk_usage(folder).free < _SCARCE_BYTES
+    return any(os.strerror(code) in str(error) for code in _FULL)

@@ -50,7 +50,7 @@ class Provenance:
 
     @classmethod
     def of(cls, face: Face, bundle_hash: str, *, photo_shown: bool = False) -> Self:
-        """The mark for an export of ``face``: composite when its photo is shown or its refinement was taken from one."""
+        """The mark for an export of ``face``: composite when its photo is shown or its refinement came from one."""
         composite = photo_shown or bool(face.refinement)
         return cls(composite=composite, bundle_hash=bundle_hash, codes_hash=hash_codes(face.codes))
 

@@ -1,0 +1,178 @@
+"""Pictures in and out: careful reading into 8-bit sRGB, marked and tagged PNG, JPEG and EXR."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import OpenEXR
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from faceeditor.errors import UserError
+from faceeditor.files.atomic import atomic_write, require_file, write_bytes
+from faceeditor.files.provenance import Provenance
+from faceeditor.rendering.colour import linear_to_srgb8
+
+Picture = NDArray[np.uint8]
+
+READABLE: Final = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+"""The decoders that may see a user's file (never one that starts another program, as EPS does)."""
+READABLE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".jp2", ".avif")
+MOST_PIXELS: Final = 100_000_000
+
+_JPEG_QUALITY: Final = 95
+_SRGB: Final = ImageCms.createProfile("sRGB")
+_SRGB_BYTES: Final = ImageCms.ImageCmsProfile(_SRGB).tobytes()
+_REC709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+
+
+def read_image_srgb(path: Path | str) -> Picture:
+    """The picture (H, W, 3) uint8 sRGB, upright, its transparent parts over white.
+
+    Honours the EXIF orientation and the colour profile; takes grey, palette, CMYK, 16-bit and floating-point pictures
+    and the first frame of an animation. Raises ``UserError`` for what is missing, empty, no picture, damaged or huge.
+    """
+    rgba = read_image_srgba(path)
+    if rgba[..., 3].min() == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def read_image_srgba(path: Path | str) -> Picture:
+    """Like :func:`read_image_srgb`, with straight alpha (H, W, 4)."""
+    file = require_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open_picture(file) as image:
+                _refuse_huge(file, *image.size)
+                image.load()
+                return _upright_srgba(image)
+    except UserError:
+        raise
+    except Image.DecompressionBombError:
+        raise _huge(file) from None
+    except UnidentifiedImageError:
+        raise UserError(f"{file} is not a picture this program knows; use PNG, JPEG, WebP, TIFF or GIF.") from None
+    except Exception as error:  # a decoder fed with a damaged file may raise anything
+        raise UserError(f"{file} is damaged and cannot be read whole; open another copy of it.") from error
+
+
+def write_image(path: Path | str, image_srgb: Picture, provenance: Provenance) -> None:
+    """Saves (H, W, 3 or 4) uint8 sRGB as PNG or JPEG by the suffix of ``path``, whole or not at all."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".png":
+        write_png(path, image_srgb, provenance)
+    elif suffix in (".jpg", ".jpeg"):
+        write_jpeg(path, image_srgb, provenance)
+    else:
+        raise UserError(f"{path} has no suffix a picture can be saved with; use .png or .jpg.")
+
+
+def write_png(path: Path | str, image_srgb: Picture, provenance: Provenance) -> None:
+    """Saves (H, W, 3), or (H, W, 4) with straight alpha, uint8 sRGB; tagged sRGB and marked as synthetic."""
+    facts = PngImagePlugin.PngInfo()
+    facts.add(b"sRGB", b"\0")
+    facts.add_itxt("XML:com.adobe.xmp", provenance.xmp().decode())
+    stream = io.BytesIO()
+    Image.fromarray(image_srgb).save(stream, "PNG", pnginfo=facts)
+    write_bytes(path, stream.getvalue())
+
+
+def write_jpeg(path: Path | str, image_srgb: Picture, provenance: Provenance) -> None:
+    """Saves (H, W, 3) uint8 sRGB without chroma subsampling, with an sRGB profile; alpha is dropped."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image_srgb[..., :3])).save(
+        stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=_SRGB_BYTES, xmp=provenance.xmp()
+    )
+    write_bytes(path, stream.getvalue())
+
+
+def write_exr(
+    path: Path | str,
+    rgb_linear: NDArray[np.float32],
+    provenance: Provenance,
+    *,
+    alpha: NDArray[np.float32] | None = None,
+    depth: NDArray[np.float32] | None = None,
+    normals: NDArray[np.float32] | None = None,
+) -> None:
+    """Saves linear light (H, W, 3), premultiplied by ``alpha`` (H, W), in half floats with Rec. 709 primaries.
+
+    ``depth`` (H, W) in metres becomes channel Z in full floats, ``normals`` (H, W, 3) become N.X, N.Y, N.Z.
+    """
+    planes = {name: _half(rgb_linear[..., i]) for i, name in enumerate("RGB")}
+    if alpha is not None:
+        planes["A"] = _half(alpha)
+    if depth is not None:
+        planes["Z"] = np.ascontiguousarray(depth, np.float32)
+    if normals is not None:
+        planes |= {f"N.{axis}": _half(normals[..., i]) for i, axis in enumerate("XYZ")}
+    header = {
+        "compression": OpenEXR.ZIP_COMPRESSION,
+        "type": OpenEXR.scanlineimage,
+        "chromaticities": _REC709,
+        "xmp": provenance.xmp().decode(),
+    }
+    with atomic_write(path) as beside, OpenEXR.File(header, planes) as file:
+        file.write(str(beside))
+
+
+def open_picture(file: Path) -> Image.Image:
+    """Pillow's picture of a file, not decoded yet, by one of the decoders named in ``READABLE``."""
+    Image.init()
+    return Image.open(file, formats=[name for name in READABLE if name in Image.OPEN])
+
+
+def _upright_srgba(image: Image.Image) -> Picture:
+    upright = ImageOps.exif_transpose(image)
+    alpha = None
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        alpha = upright.getchannel("A")
+    rgb = np.asarray(_to_srgb(_eight_bit(upright)))
+    opaque = np.full(rgb.shape[:2], 255, np.uint8)
+    return np.dstack([rgb, opaque if alpha is None else np.asarray(alpha)])
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """The picture with 8 bits a channel; floating-point values are taken as linear light in [0, 1]."""
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    values: NDArray[Any] = np.asarray(image)
+    if image.mode == "F":
+        return Image.fromarray(linear_to_srgb8(np.nan_to_num(values)))
+    most = 65535 if values.max() <= 65535 else 2**31 - 1
+    return Image.fromarray(np.rint(np.clip(values / most, 0, 1) * 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """An RGB picture in sRGB, by the picture's own colour profile where it has a usable one."""
+    profile = image.info.get("icc_profile")
+    plain = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(plain, source, _SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None
+        if converted is not None:
+            return converted
+    return plain.convert("RGB")
+
+
+def _refuse_huge(file: Path, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise _huge(file)
+
+
+def _huge(file: Path) -> UserError:
+    return UserError(f"{file} has more than {MOST_PIXELS // 10**6} million pixels; make it smaller first.")
+
+
+def _half(plane: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
+    most = np.finfo(np.float16).max
+    return np.ascontiguousarray(np.clip(plane, -most, most), np.float16)
