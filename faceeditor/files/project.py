@@ -2,13 +2,15 @@
 
 A .face is a zip of ``face.json`` (format and program version, model and its hash, camera, origin, notes),
 ``codes.safetensors``, and where the face has them ``refinement.safetensors``, ``photo.png`` (lossless) and
-``thumbnail.png``. Arrays come back bit for bit. A .faces is a zip of .face files with ``gallery.json`` telling their order.
+``thumbnail.png``. Arrays come back bit for bit. A .faces is a zip of .face files with ``gallery.json`` telling their
+order.
 """
 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +27,7 @@ from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import as_code
-from faceeditor.files.atomic import write_bytes
+from faceeditor.files.atomic import require_file, write_bytes
 
 FORMAT: Final = 1
 SUFFIX: Final = ".face"
@@ -85,7 +87,7 @@ class _Description(BaseModel):
 
 
 def write_face(path: Path, file: FaceFile) -> None:
-    """Writes a .face, whole or not at all. Raises ``UserError`` when the disk is full or the folder cannot be written."""
+    """Writes a .face, whole or not at all. Raises ``UserError`` for a full disk or an unwritable folder."""
     write_bytes(path, face_bytes(file))
 
 
@@ -165,11 +167,11 @@ def migrate(
     migrations: Mapping[int, Callable[[Description], Description]] = MIGRATIONS,
     newest: int = FORMAT,
 ) -> Description:
-    """A description of any known older version, brought up to ``newest``. Raises ``UserError`` for an unknown version."""
+    """A description of a known older version, brought up to ``newest``. Raises ``UserError`` for an unknown one."""
     version = description.get("format")
-    while version in migrations and version != newest:
-        description = {**migrations[version](description), "format": version + 1}
-        version = description["format"]
+    while isinstance(version, int) and version in migrations and version != newest:
+        version += 1
+        description = {**migrations[version - 1](description), "format": version}
     if version != newest:
         raise UserError(
             f"{name} is of format version {version!r}, which this program does not know; update FaceEditor to open it."
@@ -177,26 +179,17 @@ def migrate(
     return description
 
 
-class _damage:  # noqa: N801 - reads as a word: with _damage(name)
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
     """Turns whatever a damaged file makes the readers raise into one sentence."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        known = (SafetensorError, ValidationError, KeyError, TypeError, ValueError, OSError, AttributeError)
-        if isinstance(error, known):
-            raise UserError(f"{self._name} is damaged and cannot be opened; use an older copy of it.") from error
+    try:
+        yield
+    except (SafetensorError, ValidationError, KeyError, TypeError, ValueError, OSError, AttributeError) as error:
+        raise UserError(f"{name} is damaged and cannot be opened; use an older copy of it.") from error
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the name and your permissions.") from error
+    return require_file(path).read_bytes()
 
 
 def _parse(data: bytes, name: str) -> Description:

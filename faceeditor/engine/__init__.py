@@ -1,0 +1,1 @@
+"""The engine: the one thread on which models live and draw."""

@@ -1,0 +1,158 @@
+"""What jobs do on the inference thread: pictures, meshes and films to files, photos to faces."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceeditor.editing.transfer import blend
+from faceeditor.engine.engine import able
+from faceeditor.engine.jobs import Steps
+from faceeditor.engine.requests import Background, compose
+from faceeditor.errors import UserError
+from faceeditor.faces.face import Face
+from faceeditor.files.images import read_image_srgb, write_exr, write_image
+from faceeditor.files.provenance import Provenance
+from faceeditor.files.video import write_video
+from faceeditor.models.contract import Frame, RadianceModel
+
+PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
+MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
+FILM_SUFFIXES: Final = (".mp4", ".gif")
+QUALITIES: Final = ("draft", "standard", "best")
+SMALLEST, LARGEST = 16, 4096
+
+PORTRAIT_MODEL: Final = "portrait"
+"""The bundle that finds heads in photos."""
+
+SWING: Final = 60.0
+"""Degrees to either side that a turntable shows: models are trained on the front half."""
+
+
+def picture(
+    model: Any, face: Face, path: Path, size: int, background: Background, mark: Provenance, step: Steps
+) -> Path:
+    """Draws ``face`` through its own camera; .exr keeps linear light, coverage and depth. Returns ``path``."""
+    require_suffix(path, PICTURE_SUFFIXES, "picture")
+    require_size(size)
+    step(0.0, "Drawing")
+    frame = _frame(model, face, size)
+    step(0.8, "Writing")
+    if path.suffix.lower() == ".exr":
+        write_exr(path, frame.rgb_linear, mark, alpha=frame.alpha, depth=frame.depth)
+    else:
+        write_image(path, compose(frame, background), mark)
+    return path
+
+
+def mesh(model: Any, face: Face, path: Path, mark: Provenance, step: Steps) -> Path:
+    """Writes the surface of ``face``, for .glb with its texture and morphs. Returns ``path``."""
+    from faceeditor.files.meshes import write_mesh
+
+    require_suffix(path, MESH_SUFFIXES, "mesh")
+    step(0.0, "Building the surface")
+    whole = path.suffix.lower() == ".glb"
+    with torch.no_grad():
+        surface = able(model, "mesh").mesh(
+            face.codes, face.refinement, morphs=whole, textured=path.suffix.lower() in (".glb", ".obj")
+        )
+    step(0.8, "Writing")
+    write_mesh(path, surface, mark)
+    return path
+
+
+def turntable(face: Face, frames: int) -> list[Face]:
+    """``face`` seen from all around the front half, there and back, so that the film loops."""
+    _require_frames(frames)
+    angles = SWING * np.sin(np.arange(frames) * 2 * np.pi / frames)
+    camera = face.camera.replace(yaw=0.0, pan=(0.0, 0.0))
+    return [face.replace(camera=camera.replace(yaw=float(angle))) for angle in angles]
+
+
+def interpolation(first: Face, second: Face, frames: int) -> list[Face]:
+    """The faces from ``first`` to ``second``, both included."""
+    _require_frames(frames)
+    return [blend(first, second, float(amount)) for amount in np.linspace(0, 1, frames)]
+
+
+def film(
+    model: Any,
+    faces: Sequence[Face],
+    path: Path,
+    fps: float,
+    size: int,
+    background: Background,
+    mark: Provenance,
+    step: Steps,
+) -> Path:
+    """Draws ``faces`` one after the other into a film. Returns ``path``; nothing is left behind after Cancel."""
+    require_suffix(path, FILM_SUFFIXES, "video")
+    require_size(size)
+    if not 1 <= fps <= 240:
+        raise UserError("A film needs between 1 and 240 frames a second.")
+    if background is None:
+        raise UserError("A film cannot be transparent; choose another background.")
+    with write_video(path, (size, size), fps, mark) as add:
+        for index, face in enumerate(faces):
+            step(index / len(faces), f"Frame {index + 1} of {len(faces)}")
+            add(compose(_frame(model, face, size), background))
+    return path
+
+
+def fit(
+    model_of: Callable[[str], Any],
+    path: Path,
+    name: str,
+    quality: str,
+    box: tuple[float, float, float, float] | None,
+    landmarks: NDArray[np.float64] | None,
+    step: Steps,
+) -> Face:
+    """Finds the head in the photo at ``path`` and fits the model ``name`` to it; streams pictures by ``step``.
+
+    ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
+    """
+    from faceeditor.fitting.photo import FitProgress, fit_photo
+    from faceeditor.fitting.portrait import analyse
+
+    if quality not in QUALITIES:
+        raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
+    step(0.0, "Reading the photo")
+    photo = read_image_srgb(path)
+    model = able(model_of(name), "fitting")
+    step(0.02, "Finding the face")
+    portrait = analyse(photo, model_of(PORTRAIT_MODEL), box=box, landmarks=landmarks)
+    step(0.05, "Fitting", portrait.crop_srgb)
+
+    def on_step(progress: FitProgress) -> None:
+        step(0.05 + 0.95 * progress.fraction, progress.message, progress.picture_srgb)
+
+    with torch.enable_grad():
+        face = fit_photo(portrait, model, quality=quality, on_step=on_step, cancelled=lambda: False)
+    return face.replace(name=path.stem)
+
+
+def require_suffix(path: Path, suffixes: Sequence[str], what: str) -> None:
+    """Raises ``UserError`` unless ``path`` ends in one of ``suffixes``."""
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{path.name} does not end like a {what}; use one of {', '.join(suffixes)}.")
+
+
+def require_size(size: int) -> None:
+    """Raises ``UserError`` unless pictures of ``size`` pixels can be drawn."""
+    if not SMALLEST <= size <= LARGEST:
+        raise UserError(f"A picture's size must lie between {SMALLEST} and {LARGEST} pixels.")
+
+
+def _require_frames(frames: int) -> None:
+    if not 2 <= frames <= 10_000:
+        raise UserError("A film needs between 2 and 10000 frames.")
+
+
+def _frame(model: Any, face: Face, size: int) -> Frame:
+    with torch.no_grad():
+        radiance: RadianceModel = able(model, "radiance")
+        return radiance.render(face.codes, face.camera, size, refinement=face.refinement)

@@ -1,0 +1,51 @@
+"""The one place that configures torch and the allocator, and chooses the device."""
+
+import ctypes
+import os
+import sys
+from typing import Final
+
+import torch
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+_KEEP: Final = (1 << 31) - 1
+
+
+def configure(threads: int | None = None) -> None:
+    """Sets torch's threads (``None``: one for each core that this process may use) and keeps big buffers on the heap.
+
+    With glibc's defaults every large tensor is mapped and unmapped again, and the page faults can cost more than the
+    arithmetic.
+    """
+    torch.set_num_threads(threads or available_cores())
+    if sys.platform == "linux":
+        keep_buffers()
+
+
+def keep_buffers() -> None:
+    """Tells glibc to reuse big buffers instead of returning them to the kernel; nothing elsewhere."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _KEEP), (_M_TRIM_THRESHOLD, _KEEP)):
+            mallopt(option, value)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cuda_available() -> bool:
+    """Whether a CUDA GPU can be used now."""
+    return torch.cuda.is_available()
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether ``error`` says that the GPU is full or gone, so that the CPU can take over."""
+    if isinstance(error, torch.OutOfMemoryError | getattr(torch, "AcceleratorError", torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in ("CUDA", "cuBLAS", "cuDNN"))

@@ -1,0 +1,552 @@
+"""The application without a screen: one document, one engine, and every verb of the window and the command line."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal, SignalInstance
+
+from faceeditor.editing import controls
+from faceeditor.editing import transfer as transfers
+from faceeditor.editing.document import Document, FaceId, new_id
+from faceeditor.engine import exports
+from faceeditor.engine.engine import Engine, Loader
+from faceeditor.engine.jobs import Deliver, Job, Steps
+from faceeditor.engine.requests import WHITE, Background, Drawn, DrawRequest, Show
+from faceeditor.errors import UserError
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.face import Face, Origin
+from faceeditor.faces.latents import Space
+from faceeditor.files import project, recovery
+from faceeditor.files.provenance import Provenance
+from faceeditor.models.bundle import load_model
+from faceeditor.models.catalogue import ModelInfo, catalogue
+from faceeditor.resources import resource_path
+from faceeditor.settings import Settings
+
+T = TypeVar("T")
+Box = tuple[float, float, float, float]
+
+STANDARD_VIEWS: Final[Mapping[str, tuple[float, float]]] = {
+    "front": (0, 0),
+    "left": (90, 0),
+    "right": (-90, 0),
+    "three_quarter_left": (40, 0),
+    "three_quarter_right": (-40, 0),
+    "above": (0, 35),
+    "below": (0, -30),
+}
+"""Name -> yaw and pitch in degrees; left and right are the subject's."""
+
+THUMBNAIL: Final = "thumbnail:"
+"""Targets that begin so are drawn after the others and their pictures go into .face files."""
+
+
+class Session:
+    """One open document and the engine that serves it.
+
+    It belongs to one thread: verbs are called there, and all signals (the session's, the engine's, the jobs') arrive
+    there. ``deliver`` posts a callable to that thread's event loop; without it calls queue up until :meth:`wait` or
+    :meth:`process`.
+    """
+
+    view_changed = Signal(str)
+
+    def __init__(
+        self, settings: Settings | None = None, *, deliver: Deliver | None = None, load: Loader = load_model
+    ) -> None:
+        self.settings = settings or Settings.load()
+        self.document = Document()
+        self.locks: set[str] = set()
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._deliver: Deliver = deliver or self._inbox.put
+        self.engine = Engine(self._deliver, device=self.settings.device, threads=self.settings.threads, load=load)
+        self._autosaver = recovery.Autosaver(_write_recovery, self.settings.autosave_seconds)
+        self._paths: dict[FaceId, Path] = {}
+        self._homes: dict[FaceId, Camera] = {}
+        self._views: dict[FaceId, Camera] = {}
+        self._thumbnails: dict[FaceId, NDArray[np.uint8]] = {}
+        self._hashes: dict[str, str] = {}
+        self.document.saved_changed.connect(self._autosave)
+        self.document.face_changed.connect(self._follow_camera)
+        self.engine.drawn.connect(self._keep_thumbnail)
+
+    def close(self) -> None:
+        """Ends the threads; the recovery file is deleted, because the session ended well."""
+        self.engine.close()
+        self._autosaver.close()
+
+    # --- the engine's voice ----------------------------------------------------------------------------------------
+
+    @property
+    def drawn(self) -> SignalInstance:
+        """``(Drawn)`` for every picture and mesh."""
+        return self.engine.drawn
+
+    @property
+    def failed(self) -> SignalInstance:
+        """``(sentence, details)`` when something could not be drawn."""
+        return self.engine.failed
+
+    @property
+    def notice(self) -> SignalInstance:
+        """``(sentence)`` for the status line."""
+        return self.engine.notice
+
+    @property
+    def model_ready(self) -> SignalInstance:
+        """``(name)`` when a model was loaded."""
+        return self.engine.model_ready
+
+    @property
+    def jobs_changed(self) -> SignalInstance:
+        """When a job was added or ended."""
+        return self.engine.jobs_changed
+
+    @property
+    def device_changed(self) -> SignalInstance:
+        """``(device)``."""
+        return self.engine.device_changed
+
+    @property
+    def jobs(self) -> tuple[Job[Any], ...]:
+        """Unfinished jobs, the running one first."""
+        return self.engine.jobs
+
+    @property
+    def fps(self) -> float:
+        """Coarse frames drawn in the last second."""
+        return self.engine.fps
+
+    @property
+    def device(self) -> str:
+        """Where models run: ``cpu`` or ``cuda``."""
+        return self.engine.device
+
+    def process(self) -> None:
+        """Delivers what has queued up; only for sessions without an event loop."""
+        while True:
+            try:
+                self._inbox.get_nowait()()
+            except Empty:
+                return
+
+    def wait(self, job: Job[T]) -> T:
+        """Delivers signals until the job ended, and returns its result or raises its exception; not for a window."""
+        while not job.ended:
+            try:
+                self._inbox.get(timeout=0.02)()
+            except Empty:
+                continue
+        self.process()
+        return job.result()
+
+    # --- models ----------------------------------------------------------------------------------------------------
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """All bundles at hand, damaged ones with the reason."""
+        return catalogue()
+
+    def load(self, name: str) -> Job[Any]:
+        """Loads a model ahead of its first use; ``model_ready`` follows."""
+        return self.engine.load(name)
+
+    def spaces(self, model: str) -> Mapping[str, Space]:
+        """The latent spaces of a model; blocks while it is not loaded."""
+        loaded = self.engine.loaded(model) or self.engine.load(model).result()
+        return loaded.spaces
+
+    def capabilities(self, model: str) -> tuple[str, ...]:
+        """What a model can do; blocks while it is not loaded."""
+        loaded = self.engine.loaded(model) or self.engine.load(model).result()
+        return loaded.capabilities
+
+    def model_hash(self, name: str) -> str:
+        """The content hash of a bundle; empty when there is none of that name."""
+        if name not in self._hashes:
+            self._hashes[name] = next((info.hash for info in catalogue() if info.name == name), "")
+        return self._hashes[name]
+
+    def set_device(self, device: Literal["auto", "cpu", "cuda"]) -> Job[str]:
+        """Moves the models to another device, now and in later sessions."""
+        self.settings.device = device
+        return self.engine.set_device(device)
+
+    # --- faces and files -------------------------------------------------------------------------------------------
+
+    def new(self, model: str | None = None) -> FaceId:
+        """Adds a neutral face of ``model``, the preferred one by default."""
+        name = model or self.settings.model
+        codes = {space.name: controls.neutral(space) for space in self.spaces(name).values()}
+        return self.document.add(Face("New face", name, codes, origin=Origin("sample", "neutral")), "New face")
+
+    def open(self, path: Path) -> FaceId:
+        """Adds the face of a .face file. Raises ``UserError`` when it cannot be read or its model is not here."""
+        file = project.read_face(path)
+        self._check(file)
+        face_id = self.document.add(file.face, f"Open {path.name}")
+        self._saved_as(face_id, path)
+        return face_id
+
+    def save(self, face_id: FaceId, path: Path | None = None) -> Path:
+        """Writes a face to ``path``, or where it was opened or last saved. Raises ``UserError`` when it cannot."""
+        target = path or self._paths.get(face_id)
+        if target is None:
+            raise UserError(f"{self.document[face_id].name} has no file yet; choose where to save it.")
+        project.write_face(target, self._file(face_id))
+        self._saved_as(face_id, target)
+        return target
+
+    def path(self, face_id: FaceId) -> Path | None:
+        """The file of a face, ``None`` when it has none."""
+        return self._paths.get(face_id)
+
+    def open_gallery(self, path: Path) -> tuple[FaceId, ...]:
+        """Adds all faces of a .faces file."""
+        files, current = project.read_gallery(path)
+        for file in files:
+            self._check(file)
+        ids = tuple(self.document.add(file.face, f"Open {file.face.name}") for file in files)
+        for face_id in ids:
+            self.document.mark_saved(face_id)
+        if 0 <= current < len(ids):
+            self.document.select(ids[current])
+        return ids
+
+    def save_gallery(self, path: Path) -> Path:
+        """Writes all faces to one .faces file."""
+        ids = self.document.ids
+        current = ids.index(self.document.current) if self.document.current else 0
+        project.write_gallery(path, [self._file(face_id) for face_id in ids], current)
+        for face_id in ids:
+            self.document.mark_saved(face_id)
+        return path
+
+    def samples(self) -> tuple[FaceId, ...]:
+        """Adds the sample gallery; not a step, and nothing to save. Samples that cannot be read are left out."""
+        faces = []
+        for path in sorted(resource_path("samples").glob(f"*{project.SUFFIX}")):
+            try:
+                faces.append(project.read_face(path).face)
+            except UserError as error:
+                self.notice.emit(str(error))
+        return self.document.populate(faces)
+
+    def import_any(self, paths: Iterable[Path]) -> tuple[FaceId | Job[FaceId], ...]:
+        """Opens .face and .faces files and begins to fit pictures: what was dropped on the window."""
+        found: list[FaceId | Job[FaceId]] = []
+        for path in paths:
+            suffix = path.suffix.lower()
+            if suffix == project.GALLERY_SUFFIX:
+                found.extend(self.open_gallery(path))
+            else:
+                found.append(self.open(path) if suffix == project.SUFFIX else self.fit_photo(path))
+        return tuple(found)
+
+    def duplicate(self, face_id: FaceId) -> FaceId:
+        """Adds a copy of a face."""
+        face = self.document[face_id]
+        return self.document.add(face.replace(name=f"{face.name} copy"), f"Duplicate {face.name}")
+
+    def remove(self, face_id: FaceId) -> None:
+        """Takes a face out of the gallery."""
+        self.document.remove(face_id)
+
+    def rename(self, face_id: FaceId, name: str) -> None:
+        """Gives a face another name."""
+        self.document.rename(face_id, name)
+
+    # --- edits: one undoable step each, merged while ``gesture`` stays the same --------------------------------------
+
+    def value(self, face_id: FaceId, key: str) -> float:
+        """Where a slider or raw component stands."""
+        return controls.value(*self._with_spaces(face_id), key)
+
+    def set_slider(self, face_id: FaceId, key: str, value: float, *, gesture: object = None) -> None:
+        """Moves a slider, and with symmetry on its twin on the other side."""
+        face, spaces = self._with_spaces(face_id)
+        edited = controls.set_slider(face, spaces, key, value, symmetric=self.settings.symmetry)
+        self.document.replace(face_id, edited, f"{_title(spaces, key)} {value:.2f}", _merge(key, gesture))
+
+    def set_component(self, face_id: FaceId, space: str, index: int, value: float, *, gesture: object = None) -> None:
+        """Sets one raw component of a code."""
+        self.set_slider(face_id, f"{space}.{index}", value, gesture=gesture)
+
+    def choice(self, face_id: FaceId, key: str) -> str:
+        """The chosen option."""
+        return controls.choice(*self._with_spaces(face_id), key)
+
+    def set_choice(self, face_id: FaceId, key: str, option: str) -> None:
+        """Chooses an option."""
+        face, spaces = self._with_spaces(face_id)
+        edited = controls.set_choice(face, spaces, key, option)
+        self.document.replace(face_id, edited, f"{_title(spaces, key)}: {option}")
+
+    def assign(self, face_id: FaceId, assignment: str) -> None:
+        """Does ``key=value``, as typed on the command line."""
+        face, spaces = self._with_spaces(face_id)
+        self.document.replace(face_id, controls.assign(face, spaces, assignment), assignment)
+
+    def reset(self, face_id: FaceId, what: str, *, to: Literal["start", "neutral"] = "start") -> None:
+        """Puts a slider, a choice, a space or ``all`` back to how the face started, or to the model's neutral."""
+        face, spaces = self._with_spaces(face_id)
+        start = self.document.original(face_id).codes if to == "start" else None
+        edited = controls.reset(face, spaces, what, start)
+        if what in ("all", "skin"):
+            edited = edited.replace(refinement=self.document.original(face_id).refinement if start else {})
+        self.document.replace(face_id, edited, f"Reset {what}")
+
+    def randomise(self, face_id: FaceId, spaces: Iterable[str] | None = None, seed: int | None = None) -> None:
+        """Draws plausible random codes in ``spaces`` (all by default), but not in those that are locked."""
+        face, known = self._with_spaces(face_id)
+        names = [name for name in (known if spaces is None else spaces) if name not in self.locks]
+        edited = controls.randomise(face, known, names, secrets.randbits(32) if seed is None else seed)
+        self.document.replace(face_id, edited, f"Random {', '.join(names)}")
+
+    def mirror(self, face_id: FaceId) -> None:
+        """Exchanges left and right of expression, light and pose."""
+        self.document.replace(face_id, transfers.mirror(*self._with_spaces(face_id)), "Mirror")
+
+    def transfer(
+        self, what: str, source: FaceId, target: FaceId, amount: float = 1.0, *, gesture: object = None
+    ) -> None:
+        """Gives a part of ``source`` to ``target``; a gesture always starts again from what it found."""
+        key = _merge(f"transfer {what} {source}", gesture)
+        base = self.document.base(target, key)
+        edited = transfers.transfer(what, self.document[source], base, amount)
+        self.document.replace(target, edited, f"{what.capitalize()} from {self.document[source].name}", key)
+
+    def blend(self, first: FaceId, second: FaceId, amount: float) -> FaceId:
+        """Adds the face between two others."""
+        face = transfers.blend(self.document[first], self.document[second], amount)
+        return self.document.add(face, f"Blend {face.name}")
+
+    def changed(self, face_id: FaceId) -> frozenset[str]:
+        """The keys of controls that stand elsewhere than when the face was added."""
+        face, spaces = self._with_spaces(face_id)
+        return controls.changed(face, self.document.original(face_id), spaces)
+
+    # --- the view: not part of the history ---------------------------------------------------------------------------
+
+    def view(self, face_id: FaceId) -> Camera:
+        """How the artist looks at a face now; the face's own camera at first."""
+        return self._views.get(face_id, self.document[face_id].camera)
+
+    def look(self, face_id: FaceId, camera: Camera) -> None:
+        """Looks at a face otherwise."""
+        self._homes.setdefault(face_id, self.document[face_id].camera)
+        self._views[face_id] = camera
+        self.view_changed.emit(face_id)
+
+    def standard_view(self, face_id: FaceId, name: str) -> None:
+        """Looks at a face from one of :data:`STANDARD_VIEWS`."""
+        yaw, pitch = STANDARD_VIEWS[name]
+        self.look(face_id, self.view(face_id).replace(yaw=yaw, pitch=pitch, roll=0.0, pan=(0.0, 0.0)))
+
+    def reset_view(self, face_id: FaceId) -> None:
+        """Looks through the face's own camera."""
+        self.look(face_id, self.document[face_id].camera)
+
+    def set_camera(self, face_id: FaceId, camera: Camera) -> None:
+        """Makes ``camera`` the face's own; a step."""
+        self.document.replace(face_id, self.document[face_id].replace(camera=camera), "Keep view")
+
+    # --- drawing -----------------------------------------------------------------------------------------------------
+
+    def draw(
+        self,
+        face_id: FaceId,
+        size: int,
+        *,
+        moving: bool = False,
+        target: str = "viewport",
+        show: Show | Literal["look", "surface"] = Show.LOOK,
+        background: Background = WHITE,
+        face: Face | None = None,
+        camera: Camera | None = None,
+    ) -> None:
+        """Asks for a picture of a face (or of a version of it), answered by ``drawn``; the newest per target wins."""
+        thumbnail = target.startswith(THUMBNAIL)
+        shown = face or self.document[face_id]
+        view = camera or (shown.camera if thumbnail else self.view(face_id))
+        self.engine.draw(
+            DrawRequest.of(
+                shown,
+                camera=view,
+                target=target,
+                size=size,
+                moving=moving,
+                show=Show(show),
+                background=background,
+                urgency=int(thumbnail),
+            )
+        )
+
+    # --- jobs --------------------------------------------------------------------------------------------------------
+
+    def fit_photo(
+        self,
+        path: Path,
+        *,
+        quality: str = "standard",
+        model: str | None = None,
+        box: Box | None = None,
+        landmarks: NDArray[np.float64] | None = None,
+    ) -> Job[FaceId]:
+        """Makes a face from a photo; previews stream by the job, and the face is added when it is done."""
+        name = model or self.settings.model
+
+        def work(step: Steps) -> FaceId:
+            face = exports.fit(self.engine.model, path, name, quality, box, landmarks, step)
+            face_id = new_id()
+            self._deliver(lambda: self._add_fitted(face, face_id))
+            return face_id
+
+        return self.engine.submit(f"Fit {path.name}", work)
+
+    def export_picture(
+        self,
+        face_id: FaceId,
+        path: Path,
+        size: int = 1024,
+        *,
+        camera: Camera | None = None,
+        background: Background = WHITE,
+    ) -> Job[Path]:
+        """Draws a face in full quality to a .png, .jpg or .exr file."""
+        face = self.document[face_id].replace(camera=camera or self.view(face_id))
+        mark = self.provenance(face, photo_shown=isinstance(background, np.ndarray))
+        return self.engine.submit(
+            f"Export {path.name}",
+            lambda step: exports.picture(self.engine.model(face.model), face, path, size, background, mark, step),
+        )
+
+    def export_mesh(self, face_id: FaceId, path: Path) -> Job[Path]:
+        """Writes a face's surface to a .glb (with texture and morphs), .obj, .ply or .stl file."""
+        face = self.document[face_id]
+        return self.engine.submit(
+            f"Export {path.name}",
+            lambda step: exports.mesh(self.engine.model(face.model), face, path, self.provenance(face), step),
+        )
+
+    def export_turntable(
+        self,
+        face_id: FaceId,
+        path: Path,
+        *,
+        frames: int = 90,
+        fps: float = 30,
+        size: int = 512,
+        background: Background = WHITE,
+    ) -> Job[Path]:
+        """Records the camera swinging around a face to a .mp4 or .gif file."""
+        face = self.document[face_id].replace(camera=self.view(face_id))
+        return self._film(exports.turntable(face, frames), path, fps, size, background)
+
+    def export_interpolation(
+        self,
+        first: FaceId,
+        second: FaceId,
+        path: Path,
+        *,
+        frames: int = 60,
+        fps: float = 30,
+        size: int = 512,
+        background: Background = WHITE,
+    ) -> Job[Path]:
+        """Records the way from one face to another to a .mp4 or .gif file."""
+        ends = self.document[first], self.document[second]
+        return self._film(exports.interpolation(*ends, frames), path, fps, size, background)
+
+    def _film(self, faces: list[Face], path: Path, fps: float, size: int, background: Background) -> Job[Path]:
+        mark = self.provenance(faces[0], photo_shown=isinstance(background, np.ndarray))
+        return self.engine.submit(
+            f"Record {path.name}",
+            lambda step: exports.film(
+                self.engine.model(faces[0].model), faces, path, fps, size, background, mark, step
+            ),
+        )
+
+    def provenance(self, face: Face, *, photo_shown: bool = False) -> Provenance:
+        """The mark for an export of ``face``."""
+        return Provenance.of(face, self.model_hash(face.model), photo_shown=photo_shown)
+
+    # --- recovery ----------------------------------------------------------------------------------------------------
+
+    def recovery(self) -> tuple[Path, ...]:
+        """Unsaved work of sessions that crashed, newest first."""
+        return recovery.left_behind()
+
+    def recover(self, path: Path) -> tuple[FaceId, ...]:
+        """Adds the faces of a recovery file, unsaved as they were, and deletes it."""
+        files, _ = project.read_gallery(path)
+        ids = tuple(self.document.add(file.face, f"Recover {file.face.name}") for file in files)
+        recovery.discard(path)
+        return ids
+
+    def discard_recovery(self, path: Path) -> None:
+        """Deletes a recovery file."""
+        recovery.discard(path)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _with_spaces(self, face_id: FaceId) -> tuple[Face, Mapping[str, Space]]:
+        face = self.document[face_id]
+        return face, self.spaces(face.model)
+
+    def _check(self, file: project.FaceFile) -> None:
+        face = file.face
+        controls.check_codes(face, self.spaces(face.model))
+        if file.model_hash and file.model_hash != self.model_hash(face.model):
+            self.notice.emit(
+                f"{face.name} was made with another version of {face.model}; it may look a little different."
+            )
+
+    def _file(self, face_id: FaceId) -> project.FaceFile:
+        face = self.document[face_id]
+        return project.FaceFile(face, self.model_hash(face.model), self._thumbnails.get(face_id))
+
+    def _saved_as(self, face_id: FaceId, path: Path) -> None:
+        self._paths[face_id] = path
+        self.settings.remember(path.resolve())
+        self.document.mark_saved(face_id)
+
+    def _add_fitted(self, face: Face, face_id: FaceId) -> None:
+        self.document.add(face, f"Fit {face.name}", face_id)
+
+    def _autosave(self) -> None:
+        self._autosaver.note(tuple(self._file(face_id) for face_id in self.document.unsaved))
+
+    def _follow_camera(self, face_id: FaceId) -> None:
+        """The view follows when a step changes the face's own camera."""
+        camera = self.document[face_id].camera
+        if face_id in self._views and self._homes.get(face_id) != camera:
+            self._homes[face_id] = camera
+            self._views[face_id] = camera
+            self.view_changed.emit(face_id)
+
+    def _keep_thumbnail(self, drawn: Drawn) -> None:
+        target = drawn.request.target
+        if target.startswith(THUMBNAIL) and drawn.picture_srgb is not None:
+            self._thumbnails[target.removeprefix(THUMBNAIL)] = drawn.picture_srgb[..., :3]
+
+
+def _write_recovery(path: Path, files: tuple[project.FaceFile, ...]) -> None:
+    if files:
+        project.write_gallery(path, files)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _merge(key: str, gesture: object) -> object:
+    return None if gesture is None else (key, gesture)
+
+
+def _title(spaces: Mapping[str, Space], key: str) -> str:
+    """How the history calls a control."""
+    _, control = controls.find(spaces, key)
+    return key if isinstance(control, int) else control.label
