@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from faceeditor.errors import UserError
 from faceeditor.faces import landmarks as points
 from faceeditor.faces import layout
 from faceeditor.faces.latents import Space
@@ -130,6 +131,8 @@ class PortraitNetwork(nn.Module):
 
     mean_landmarks: Tensor
     """(68, 3) landmarks of the mean head, head space metres."""
+    identity_mirror: Tensor
+    """(100,) signs that turn an identity code into that of the mirror image."""
 
     def __init__(self, config: PortraitConfig, name: str = "portrait") -> None:
         super().__init__()
@@ -154,17 +157,22 @@ class PortraitNetwork(nn.Module):
         self.sizes |= {name: layout.DIMS[name] for name in GUESSED}
         self.answers = nn.Linear(config.summary, sum(self.sizes.values()))
         self.register_buffer("mean_landmarks", torch.zeros(points.COUNT, 3))
+        self.register_buffer("identity_mirror", torch.ones(layout.DIMS[layout.IDENTITY]))
         for space in GUESSED:
             self.register_buffer(f"{space}_mean", torch.zeros(layout.DIMS[space]))
             self.register_buffer(f"{space}_scale", torch.ones(layout.DIMS[space]))
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
-        """The network of a bundle, ready to read on ``device``."""
-        facts = dict(bundle.configuration)
-        config = PortraitConfig(**{**facts, "widths": tuple(facts["widths"])})
-        network = cls(config, bundle.name)
-        network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()}, strict=False)
+        """The network of a bundle, ready to read on ``device``. Raises ``UserError`` when its weights do not fit."""
+        try:
+            facts = dict(bundle.configuration)
+            network = cls(PortraitConfig(**{**facts, "widths": tuple(facts["widths"])}), bundle.name)
+            network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"The model bundle {bundle.name} does not fit this version of the program; update both."
+            ) from error
         return network.to(device, memory_format=torch.channels_last).eval()
 
     def configuration(self) -> dict[str, Any]:
@@ -238,12 +246,8 @@ class PortraitNetwork(nn.Module):
 
     def _guess(self, space: str, said: Tensor, mirrored: Tensor) -> NDArray[np.float32]:
         scale, mean = getattr(self, f"{space}_scale"), getattr(self, f"{space}_mean")
-        said, mirrored = said * scale + mean, mirrored * scale + mean
-        if space in _MIRROR_CODES:
-            said = _mean(said, mirrored @ _MIRROR_CODES[space].to(said))
-        elif space in (layout.SKIN, layout.HAIR):
-            said = _mean(said, mirrored)
-        return said.cpu().numpy()
+        flipped = mirrored_codes(space, mirrored * scale + mean, self.identity_mirror)
+        return _mean(said * scale + mean, flipped).cpu().numpy()
 
 
 def _mean(first: Tensor, second: Tensor) -> Tensor:
@@ -299,6 +303,11 @@ _MIRROR_CODES: Final = {layout.EXPRESSION: _expression_mirror(), layout.LIGHT: _
 """Matrices that mirror a code: left and right movements change places; harmonics odd in x change sign."""
 
 
-def mirrored_codes(space: str, codes: Tensor) -> Tensor:
-    """``codes`` (B, dims) of the mirror image, for the spaces that know one (``expression`` and ``light``)."""
+def mirrored_codes(space: str, codes: Tensor, identity_mirror: Tensor) -> Tensor:
+    """Codes (B, dims) of the mirror image; ``identity_mirror`` (100,) are the signs of the identity's components.
+
+    Skin stays as it is, and hair too: a parting's side is not known to the codes.
+    """
+    if space == layout.IDENTITY:
+        return codes * identity_mirror
     return codes @ _MIRROR_CODES[space].to(codes) if space in _MIRROR_CODES else codes
