@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import moderngl
 import numpy as np
@@ -25,7 +25,9 @@ from faceeditor.rendering.harmonics import key_light
 from training.studio import shaders
 from training.studio.assets import DETAIL_RANGE, HAIR_STYLES, Assets, HairStyle
 from training.studio.factors import StudioFactors, tint_gain
-from training.studio.head import Floats, HeadModel, Ints
+from training.studio.gl import CornerMesh, layers_of, set_uniforms, standalone_context, texture_of
+from training.studio.head import Floats, HeadModel
+from training.studio.occlusion import Openness
 from training.studio.shot import Label, Shot, Truth
 from training.studio.surface import VertexNormals
 
@@ -79,52 +81,6 @@ MATERIALS: Final = {
 }
 
 
-def standalone_context() -> moderngl.Context:
-    """An off-screen OpenGL 3.3 context: EGL on Linux, the platform's own elsewhere."""
-    try:
-        return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
-    except Exception:
-        return moderngl.create_context(standalone=True, require=330)
-
-
-def set_uniforms(program: moderngl.Program, **values: Any) -> None:
-    """Set those of the uniforms that the program still has after the compiler dropped the unused ones."""
-    for name, value in values.items():
-        member = program.get(name, None)
-        if isinstance(member, moderngl.Uniform):
-            if isinstance(value, np.ndarray):
-                member.write(np.ascontiguousarray(value, np.float32).tobytes())
-            else:
-                member.value = value
-
-
-class CornerMesh:
-    """A mesh on the GPU whose vertices move: one buffer entry for each pair of vertex and texture vertex."""
-
-    def __init__(self, context: moderngl.Context, triangles: Ints, triangles_uv: Ints, uv: Floats) -> None:
-        pairs = np.stack([triangles.ravel(), triangles_uv.ravel()], axis=1)
-        corners, indices = np.unique(pairs, axis=0, return_inverse=True)
-        self._vertex = np.ascontiguousarray(corners[:, 0])
-        self._indices = indices.reshape(-1, 3).astype(np.int32)
-        self._context = context
-        self._moving = context.buffer(reserve=len(corners) * 28, dynamic=True)
-        self._fixed = context.buffer(np.ascontiguousarray(uv[corners[:, 1]], np.float32))
-        self._staged = np.zeros((len(corners), 7), np.float32)
-
-    def update(self, vertices: Floats, normals: Floats, openness: Floats) -> None:
-        """Upload head-space positions (V, 3), normals (V, 3) and baked openness (V,)."""
-        self._staged[:, :3] = vertices[self._vertex]
-        self._staged[:, 3:6] = normals[self._vertex]
-        self._staged[:, 6] = openness[self._vertex]
-        self._moving.write(self._staged)
-
-    def array(self, program: moderngl.Program, triangles: NDArray[np.integer[Any]] | slice) -> moderngl.VertexArray:
-        """Some of the triangles, to be drawn with ``program``."""
-        content = [(self._moving, "3f 3f 1f", "position", "normal", "openness"), (self._fixed, "2f", "uv")]
-        index = self._context.buffer(np.ascontiguousarray(self._indices[triangles]))
-        return self._context.vertex_array(program, content, index_buffer=index, skip_errors=True)
-
-
 class Targets:
     """Frame buffers for one picture size."""
 
@@ -138,27 +94,10 @@ class Targets:
         self.truth = context.framebuffer([shape, place], context.depth_renderbuffer((size, size)))
 
 
-def _layers(context: moderngl.Context, pictures: NDArray[np.uint8]) -> moderngl.TextureArray:
-    """A mip-mapped texture array of opacities (n, h, w), or of the square roots of linear colour (n, h, w, 3)."""
-    if pictures.ndim == 4:
-        roots = np.rint(np.sqrt(srgb_to_linear(np.arange(256) / 255)) * 255).astype(np.uint8)[pictures]
-        pictures = np.concatenate([roots, np.full_like(roots[..., :1], 255)], axis=-1)
-    count, height, width = pictures.shape[:3]
-    components = 4 if pictures.ndim == 4 else 1
-    layers = context.texture_array((width, height, count), components, pictures.tobytes())
-    layers.build_mipmaps()
-    layers.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-    layers.repeat_x = layers.repeat_y = False
-    return layers
-
-
-def _texture(context: moderngl.Context, picture: NDArray[np.uint8]) -> moderngl.Texture:
-    """A mip-mapped texture (h, w) or (h, w, 2)."""
-    components = 1 if picture.ndim == 2 else picture.shape[2]
-    texture = context.texture(picture.shape[1::-1], components, np.ascontiguousarray(picture).tobytes())
-    texture.build_mipmaps()
-    texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-    return texture
+def _roots(pictures_srgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Square roots of linear colour, which 8 bits hold well, with a full fourth channel; (..., 3) -> (..., 4)."""
+    roots = np.rint(np.sqrt(srgb_to_linear(np.arange(256) / 255)) * 255).astype(np.uint8)[pictures_srgb]
+    return np.concatenate([roots, np.full_like(roots[..., :1], 255)], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +127,7 @@ class Studio:
         )
         self._targets: dict[int, Targets] = {}
         self._hair: dict[str, _HairOnGpu] = {}
+        self._openness = Openness.of(self._context, head, assets)
         self._load_textures()
         self._load_head()
 
@@ -199,15 +139,13 @@ class Studio:
     def _load_textures(self) -> None:
         context, assets = self._context, self.assets
         self._skins = {
-            0: _layers(context, assets.face_skins_srgb),
-            1: _layers(context, assets.head_skins_srgb),
+            0: layers_of(context, _roots(assets.face_skins_srgb)),
+            1: layers_of(context, _roots(assets.head_skins_srgb)),
         }
-        self._brows = _layers(context, assets.brows)
-        self._no_brows = _layers(context, np.zeros((len(assets.brows), 1, 1), np.uint8))
-        self._irises = {side: _layers(context, assets.irises_srgb(side)) for side in ("left", "right")}
-        self._lashes = _texture(context, assets.lashes)
-        for texture in (self._lashes,):
-            texture.repeat_x = texture.repeat_y = False
+        self._brows = layers_of(context, assets.brows)
+        self._no_brows = layers_of(context, np.zeros((len(assets.brows), 1, 1), np.uint8))
+        self._irises = {side: layers_of(context, _roots(assets.irises_srgb(side))) for side in ("left", "right")}
+        self._lashes = texture_of(context, assets.lashes)
 
     def _load_head(self) -> None:
         head = self.head
@@ -236,7 +174,7 @@ class Studio:
             self._hair[name] = _HairOnGpu(
                 style,
                 mesh,
-                _texture(self._context, style.texture),
+                texture_of(self._context, style.texture),
                 mesh.array(self._programs["hair"], slice(None)),
                 mesh.array(self._truth, slice(None)),
             )
@@ -267,7 +205,7 @@ class Studio:
         pixels = factors.camera.project(landmarks.astype(np.float64), size, size).astype(np.float32)
         return Shot(
             picture_srgb=picture[..., :3],
-            coverage=picture[..., 3] / np.float32(255),
+            coverage=np.asarray(picture[..., 3] / 255, np.float32),
             landmarks=pixels,
             landmarks_head=landmarks,
             visible=self._visible(targets, factors.camera, landmarks, pixels),
@@ -278,12 +216,12 @@ class Studio:
     def _pose(self, factors: StudioFactors, hair: _HairOnGpu | None) -> Floats:
         """Put the head's and the hair's vertices in place; gives the head's."""
         vertices = self.head.vertices(factors.identity, factors.expression)
-        self._mesh.update(vertices, self._normals(vertices), np.ones(len(vertices), np.float32))
+        openness = self._openness.of_head(factors.expression, factors.hair[STYLE_WEIGHTS])
+        self._mesh.update(vertices, self._normals(vertices), openness)
         if hair is not None:
             style = hair.style
-            hair.mesh.update(
-                style.follow(vertices - self.head.neutral), style.normals, np.ones(len(style.vertices), np.float32)
-            )
+            moved = style.follow(vertices - self.head.neutral)
+            hair.mesh.update(moved, style.normals, self._openness.hair[style.name])
         return vertices
 
     def _set_scene(self, factors: StudioFactors, size: int) -> None:
