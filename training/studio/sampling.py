@@ -44,10 +44,8 @@ COMMON: Final = (0.22, 0.18, 0.16, 0.10, 0.08, 0.07, 0.04, 0.04, 0.03, 0.05, 0.0
 COMMON_ON_DARK: Final = (0.62, 0.20, 0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.05, 0.02)
 """How often each of ``HAIR_COLOURS`` is drawn, on light and on dark skin."""
 
-IRIS_SHARES: Final = dict(
-    blue=0.10, bluegreen=0.04, brown=0.06, brownlight=0.12, darkbrown=0.34, deepblue=0.03, green=0.06, grey=0.07,
-    hazel=0.12, ice=0.02, lightblue=0.04,
-)  # fmt: skip
+IRIS_SHARES: Final = (0.10, 0.04, 0.06, 0.12, 0.34, 0.03, 0.06, 0.07, 0.12, 0.02, 0.04)
+"""How often each of ``IRISES`` is drawn; ``darkbrown`` is the common brown."""
 
 NATURAL: Final[tuple[dict[str, tuple[float, float]], ...]] = (
     {"mouthSmile": (0.3, 1.0), "cheekSquint": (0.0, 0.7), "eyeSquint": (0.0, 0.5), "mouthDimple": (0.0, 0.4)},
@@ -191,7 +189,7 @@ def sample_skin(rng: np.random.Generator, dark: bool, hair_colour: Colour) -> Co
 
 
 def _sample_iris(rng: np.random.Generator, darkness: float) -> int:
-    shares = np.array([IRIS_SHARES[name] for name in IRISES])
+    shares = np.array(IRIS_SHARES)
     if rng.random() < 0.75 * darkness:
         shares = np.array([1.0 if name in ("darkbrown", "hazel", "brown") else 0.0 for name in IRISES])
     return int(rng.choice(len(shares), p=shares / shares.sum()))
@@ -217,7 +215,7 @@ def sample_light(rng: np.random.Generator) -> Code:
     if rng.random() < 0.3:
         rim = _towards(np.sign(-turn) * rng.uniform(100, 160), rng.uniform(0, 50))
         table += rng.uniform(0.1, 0.5) * directional(rim, kelvin(rng.uniform(3200, 9000)) ** 0.5)
-    table = table / balance
+    table /= balance.astype(np.float32)
     level = irradiance(table.ravel(), FACE_NORMALS) @ np.array([0.2126, 0.7152, 0.0722])
     exposure = float(np.exp(rng.normal(-0.12, 0.18))) / float(0.5 * level.mean() + 0.5 * level.max())
     return as_code((table * exposure).ravel())
