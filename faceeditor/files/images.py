@@ -151,17 +151,20 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def _to_srgb(image: Image.Image) -> Image.Image:
     """An RGB picture in sRGB, by the picture's own colour profile where it has a usable one."""
-    profile = image.info.get("icc_profile")
-    plain = image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(plain, source, _SRGB, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None
-        if converted is not None:
-            return converted
-    return plain.convert("RGB")
+    plain = image if image.mode in ("RGB", "L", "CMYK", "LAB") else image.convert("RGB")
+    try:
+        source = _profile(image)
+        converted = source and ImageCms.profileToProfile(plain, source, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        converted = None
+    return converted or plain.convert("RGB")
+
+
+def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    if image.mode == "LAB":
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    content = image.info.get("icc_profile")
+    return ImageCms.ImageCmsProfile(io.BytesIO(content)) if content else None
 
 
 def _refuse_huge(file: Path, width: int, height: int) -> None:

@@ -1,7 +1,6 @@
 """Reads the synthetic-media mark back out of any file that the program exports."""
 
 import json
-import re
 import struct
 from pathlib import Path
 from typing import Final
@@ -12,10 +11,10 @@ from faceeditor.errors import UserError
 from faceeditor.files.atomic import require_file
 from faceeditor.files.images import open_picture
 from faceeditor.files.provenance import Provenance
+from faceeditor.files.video import GIF_XMP, GIF_XMP_TRAILER, XMP_BOX
 
-_PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif")
+_PICTURES: Final = (".png", ".jpg", ".jpeg")
 _TEXT_BYTES: Final = 1 << 16
-_XMP: Final = re.compile(rb"<x:xmpmeta.*?</x:xmpmeta>", re.DOTALL)
 
 
 def read_provenance(path: Path | str) -> Provenance | None:
@@ -35,6 +34,8 @@ def read_provenance(path: Path | str) -> Provenance | None:
             return _from_gltf(file)
         if suffix == ".mp4":
             return _from_mp4(file)
+        if suffix == ".gif":
+            return _from_gif(file)
         with file.open("rb") as stream:
             return Provenance.from_text(stream.read(_TEXT_BYTES).decode("ascii", "replace"))
     except (OSError, ValueError, RuntimeError, AttributeError, struct.error) as error:
@@ -44,6 +45,11 @@ def read_provenance(path: Path | str) -> Provenance | None:
 def _from_picture(file: Path) -> Provenance | None:
     with open_picture(file) as image:
         packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return Provenance.from_xmp(packet)
+
+
+def _from_gif(file: Path) -> Provenance | None:
+    packet = file.read_bytes().partition(GIF_XMP)[2].partition(GIF_XMP_TRAILER)[0]
     return Provenance.from_xmp(packet)
 
 
@@ -61,10 +67,10 @@ def _from_mp4(file: Path) -> Provenance | None:
         while len(head := stream.read(8)) == 8:
             size, kind = struct.unpack(">I4s", head)
             rest = (struct.unpack(">Q", stream.read(8))[0] - 16) if size == 1 else size - 8
-            if kind == b"uuid" and (found := _XMP.search(stream.read(rest) if size else stream.read())):
-                return Provenance.from_xmp(found[0])
             if size == 0 or rest < 0:
                 return None
-            if kind != b"uuid":
-                stream.seek(rest, 1)
+            after = stream.tell() + rest
+            if kind == b"uuid" and stream.read(16) == XMP_BOX:
+                return Provenance.from_xmp(stream.read(rest - 16))
+            stream.seek(after)
     return None

@@ -6,7 +6,6 @@ Extension Schema), glTF files the same facts in ``asset.extras``, text formats a
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
@@ -79,12 +78,14 @@ class Provenance:
     @classmethod
     def from_text(cls, text: str) -> Self | None:
         """The mark that :meth:`line` wrote somewhere in ``text``; ``None`` when there is none."""
-        for found in re.finditer(re.escape(_LINE) + r"(\{[^{}\n]*\})", text):
-            try:
-                return cls.from_extras(json.loads(found[1]))
-            except json.JSONDecodeError:
-                continue
-        return None
+        _, found, rest = text.partition(_LINE)
+        if not found:
+            return None
+        try:
+            extras, _ = json.JSONDecoder().raw_decode(rest)
+        except json.JSONDecodeError:
+            return None
+        return cls.from_extras(extras) if isinstance(extras, dict) else None
 
     def xmp(self) -> bytes:
         """The facts as an XMP packet (ISO 16684-1), UTF-8."""

@@ -1,5 +1,8 @@
 """Videos in and out, through the ffmpeg that imageio-ffmpeg brings along."""
 
+import errno
+import os
+import signal
 import struct
 import subprocess
 import tempfile
@@ -34,7 +37,9 @@ _TO_BT709: Final = ",".join(
     ]
 )
 _MP4: Final = [*"-c:v libx264 -preset medium -crf 18 -movflags +faststart -vf".split(), _TO_BT709]
-_GIF: Final = ["-vf", "split[a][b];[a]palettegen[p];[b][p]paletteuse", "-loop", "0"]
+_GIF: Final = ["-vf", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1", "-loop", "0"]
+_FILE_TOO_LARGE: Final = getattr(signal, "SIGXFSZ", 0)
+"""The signal by which POSIX stops a program that writes more than it may."""
 _ENCODERS: Final = {".mp4": _MP4, ".gif": _GIF}
 
 # Only containers that hold the pictures themselves, never lists of other files or addresses.
@@ -142,6 +147,8 @@ def _raise_encoder_error(process: "subprocess.Popen[bytes]", path: Path, complai
     process.wait()
     complaints.seek(0)
     said = complaints.read().decode("utf-8", "replace").strip()
+    if process.returncode == -_FILE_TOO_LARGE:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     raise RuntimeError(f"ffmpeg stopped with exit code {process.returncode} while writing {path.suffix}: {said}")
 
 
