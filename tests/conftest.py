@@ -10,6 +10,13 @@ from faceeditor.resources import HOME_VARIABLE
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """The end-to-end tests drive the real window: they own the screen and the clock."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker("alone")
+
+
 @pytest.fixture(autouse=True)
 def user_home(tmp_path_factory, monkeypatch):
     """Settings, user bundles and recovery files of this test lie in a folder of its own."""

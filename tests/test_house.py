@@ -1,0 +1,39 @@
+"""Promises that no single room can keep: the command line starts without Qt, and no file that is read can run code."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(path for folder in ("faceeditor", "training") for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_the_command_line_loads_neither_qt_nor_vispy():
+    code = "import sys, faceeditor.cli; print({'PySide6', 'vispy'} & {name.partition('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
+
+
+def calls(path):
+    return (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+
+
+def test_no_file_that_is_read_can_run_code():
+    unsafe = []
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        unsafe += [f"{path}: imports {name}" for name in ("pickle", "joblib", "dill") if f"import {name}" in text]
+        for call in calls(path):
+            keywords = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            if ast.unparse(call.func) == "torch.load" and keywords.get("weights_only") != "True":
+                unsafe.append(f"{path}:{call.lineno}: torch.load without weights_only=True")
+            if keywords.get("allow_pickle") == "True":
+                unsafe.append(f"{path}:{call.lineno}: allow_pickle=True")
+    assert len(SOURCES) > 20
+    assert unsafe == []
+
+
+def test_no_file_grows_beyond_reading():
+    long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in long.items() if lines > 600} == {}
