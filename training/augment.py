@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from faceeditor.faces import landmarks as points
-from training.backgrounds import SIDE
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class AugmentConfig:
     turn: tuple[float, float] = (8.0, 26.0)
     zoom: tuple[float, float] = (0.08, 0.22)
     shift: tuple[float, float] = (0.025, 0.09)
-    torso: float = 0.75
+    torso: float = 0.85
     beard: float = 0.2
     glasses: float = 0.18
     make_up: float = 0.25
@@ -90,8 +89,8 @@ class Augment:
         self.grid = _pixels(size)
 
     def __call__(self, shots: Tensor, landmarks: Tensor, upright: Tensor) -> Sample:
-        """``shots`` (B, 4, H, H) uint8: sRGB premultiplied by coverage, and coverage; ``landmarks`` (B, 68, 2) fractions
-        of them; ``upright`` (B, 3, 3) their similarities to the default placement, in fractions.
+        """``shots`` (B, 4, H, H) uint8: sRGB premultiplied by coverage, and coverage; ``landmarks`` (B, 68, 2) are
+        fractions of them; ``upright`` (B, 3, 3) their similarities to the default placement, in fractions.
         """
         count = len(shots)
         place = self._place(count)
@@ -186,7 +185,9 @@ class Augment:
         """Lipstick."""
         count = len(found)
         centres = torch.cat([found[:, points.OUTER_LIPS], found[:, [61, 62, 63]], found[:, [65, 66, 67]]], 1)
-        centres = torch.cat([centres[:, :12] * 0.7 + found[:, [60, 61, 61, 62, 63, 63, 64, 65, 65, 66, 67, 67]] * 0.3], 1)
+        centres = torch.cat(
+            [centres[:, :12] * 0.7 + found[:, [60, 61, 61, 62, 63, 63, 64, 65, 65, 66, 67, 67]] * 0.3], 1
+        )
         area = self._blobs(centres, extent * 0.035)
         tint = torch.stack([_uniform(count, 0.35, 0.9), _uniform(count, 0.05, 0.4), _uniform(count, 0.1, 0.45)], 1)
         return area * _like_picture(_uniform(count, 0.2, 0.7)), tint[..., None, None]
@@ -208,7 +209,9 @@ class Augment:
         rim = (1.5 - (far - 1).abs() / thick).clamp(0, 1)
         middle = (offset.mean(1) * down[:, None, None]).sum(-1) / extent[:, None, None]
         bar = (1.5 - middle.abs() / 0.02).clamp(0, 1)[:, None] * (far > 1) * (far < 1.6)
-        lens = (far < 1) * _like_picture(torch.where(_chance(count, 0.25), _uniform(count, 0.2, 0.95), torch.zeros(count)))
+        lens = (far < 1) * _like_picture(
+            torch.where(_chance(count, 0.25), _uniform(count, 0.2, 0.95), torch.zeros(count))
+        )
         tint = _like_picture(_uniform(count, 0, 0.5) + _chance(count, 0.15) * 0.4) + 0.05 * torch.randn(count, 3, 1, 1)
         return torch.maximum(torch.maximum(rim, bar) * 0.95, lens), tint
 
@@ -221,7 +224,9 @@ class Augment:
         worn = _like_picture(_chance(count, self.config.torso))
         front = _like_picture(_chance(count, 0.75))
         cloth = self.patches(count)
-        cloth = torch.where(_like_picture(_chance(count, 0.6)), cloth * 0.25 + cloth.mean((2, 3), keepdim=True) * 0.75, cloth)
+        cloth = torch.where(
+            _like_picture(_chance(count, 0.6)), cloth * 0.25 + cloth.mean((2, 3), keepdim=True) * 0.75, cloth
+        )
         behind = torso * worn * ~front
         before = torso * worn * front
         scene = back * (1 - behind) + cloth * behind
@@ -230,7 +235,9 @@ class Augment:
 
     def _torso(self, count: int, unplace: Tensor) -> Tensor:
         """Shoulders and a neckline (count, 1, S, S), drawn under the chin of the default placement."""
-        where = _moved(unplace, self.grid.reshape(1, -1, 2).expand(count, -1, -1)).reshape(count, self.size, self.size, 2)
+        where = _moved(unplace, self.grid.reshape(1, -1, 2).expand(count, -1, -1)).reshape(
+            count, self.size, self.size, 2
+        )
         u = (where[..., 0] - 0.5 - (0.03 * torch.randn(count))[:, None, None]).abs()
         neck = _uniform(count, 0.08, 0.2)[:, None, None]
         top = _uniform(count, 0.86, 0.98)[:, None, None]
@@ -341,7 +348,7 @@ def _moved(transform: Tensor, positions: Tensor) -> Tensor:
 
 
 def points_distance(found: Tensor) -> Tensor:
-    """How large the faces are, (B,): the larger of outer eye corner distance and brow-to-chin height, in their units."""
+    """How large the faces are, (B,): the larger of eye corner distance and brow-to-chin height, in their units."""
     across = (found[:, points.LEFT_EYE_CORNER] - found[:, points.RIGHT_EYE_CORNER]).norm(dim=-1)
     high = (found[:, 27] - found[:, points.CHIN]).norm(dim=-1)
     return torch.maximum(across, 0.75 * high)

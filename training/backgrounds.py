@@ -1,4 +1,4 @@
-"""Pictures of anything but heads: what lies behind, before and on the studio's heads when they are made to look real."""
+"""Pictures of anything but heads: what lies behind and before the studio's heads to make them look real."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -15,7 +15,21 @@ Random: TypeAlias = np.random.Generator
 Picture: TypeAlias = NDArray[np.uint8]
 
 SIDE: Final = 256
-PHOTOS: Final = ("coffee", "chelsea", "rocket", "brick", "grass", "gravel", "moon", "page", "text", "immunohistochemistry", "hubble_deep_field", "motorcycle", "retina")
+PHOTOS: Final = (
+    "coffee",
+    "chelsea",
+    "rocket",
+    "brick",
+    "grass",
+    "gravel",
+    "moon",
+    "page",
+    "text",
+    "immunohistochemistry",
+    "hubble_deep_field",
+    "stereo_motorcycle",
+    "retina",
+)
 """skimage's packaged pictures without people."""
 
 
@@ -59,7 +73,9 @@ def _shapes(random: Random) -> Picture:
         elif kind == 1:
             draw.rectangle([low, high], fill=fill)
         elif kind == 2:
-            draw.line([tuple(random.uniform(0, SIDE, 2)) for _ in range(2)], fill=fill, width=int(random.integers(1, 14)))
+            draw.line(
+                [tuple(random.uniform(0, SIDE, 2)) for _ in range(2)], fill=fill, width=int(random.integers(1, 14))
+            )
         else:
             draw.polygon([tuple(middle + random.normal(0, 60, 2)) for _ in range(random.integers(3, 7))], fill=fill)
     return np.asarray(_softened(picture, random))
@@ -77,8 +93,8 @@ def _stripes(random: Random) -> Picture:
 
 def _photo(random: Random) -> Picture:
     name = str(random.choice(PHOTOS))
-    source = getattr(data, "stereo_motorcycle")()[0] if name == "motorcycle" else getattr(data, name)()
-    picture = Image.fromarray(source).convert("RGB")
+    found = getattr(data, name)()
+    picture = Image.fromarray(found[0] if isinstance(found, tuple) else found).convert("RGB")
     share = random.uniform(0.25, 1)
     side = int(share * min(picture.size))
     left, top = (int(random.integers(0, length - side + 1)) for length in picture.size)

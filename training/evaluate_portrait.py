@@ -52,7 +52,11 @@ def read_sample(network: PortraitNetwork, shots: Shots, config: AugmentConfig, b
 
 
 def _scale(after: Tensor, before: Tensor) -> Tensor:
-    return (after - after.mean(1, keepdim=True)).norm(dim=(1, 2)) / (before - before.mean(1, keepdim=True)).norm(dim=(1, 2))
+    return _extent(after) / _extent(before)
+
+
+def _extent(landmarks: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(landmarks - landmarks.mean(1, keepdim=True), dim=(1, 2))
 
 
 def _errors(

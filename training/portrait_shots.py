@@ -1,6 +1,6 @@
 """Shots for the portrait network: studio pictures with coverage and truth, kept on disk as plain arrays.
 
-``python -m training.portrait_shots --data ../shared/data --out FOLDER --parts 12 --processes 2`` takes 1000 in each part;
+``python -m training.portrait_shots --data ../shared/data --out FOLDER --parts 12 --processes 2`` takes 1000 in each;
 parts that are already there are kept, so that a stopped run goes on.
 """
 
@@ -41,9 +41,9 @@ class Shots:
     """N shots. ``pictures`` (N, 256, 256, 4) uint8: sRGB premultiplied by coverage, and coverage.
 
     ``landmarks`` (N, 68, 2) fractions of the picture; ``upright`` (N, 3, 3) the similarity to the default placement, in
-    fractions; ``rotation`` (N, 3, 3) head space to camera; ``eyes`` (N,) the distance of the outer eye corners as it
-    would be seen from the front, a fraction; ``codes`` space -> (N, dims). ``mean_landmarks`` (68, 3) metres of the mean
-    head and ``identity_mirror`` (100,) signs belong to the studio's head.
+    fractions; ``rotation`` (N, 3, 3) head space to camera; ``eyes`` (N,) the distance of the outer eye corners as
+    it would be seen from the front, a fraction; ``codes`` space -> (N, dims). ``mean_landmarks`` (68, 3) metres of the
+    mean head and ``identity_mirror`` (100,) signs belong to the studio's head.
     """
 
     pictures: NDArray[np.uint8]
@@ -82,7 +82,9 @@ class Shots:
 
     def first(self, count: int) -> Self:
         """The first ``count`` shots."""
-        per_shot = {name: getattr(self, name)[:count] for name in ("pictures", "landmarks", "upright", "rotation", "eyes")}
+        per_shot = {
+            name: getattr(self, name)[:count] for name in ("pictures", "landmarks", "upright", "rotation", "eyes")
+        }
         return replace(self, **per_shot, codes={space: code[:count] for space, code in self.codes.items()})
 
 
@@ -127,7 +129,7 @@ def _capture_part(data: Path, out: Path, part: int, seed: int) -> None:
     pictures = np.zeros((PART, SIDE, SIDE, 4), np.uint8)
     facts: dict[str, list[NDArray[Any]]] = {key: [] for key in _SHOTS}
     for number in range(PART):
-        factors = sample_factors(random, camera=sample_camera(random))
+        factors = replace(sample_factors(random), camera=sample_camera(random))
         shot = studio.shoot(factors, SIDE, (0.0, 0.0, 0.0))
         pictures[number] = premultiplied(shot.picture_srgb, shot.coverage)
         camera = factors.camera
@@ -139,7 +141,8 @@ def _capture_part(data: Path, out: Path, part: int, seed: int) -> None:
     np.save(out / f"shots-{part:03d}.npy", pictures)
     arrays = {key: np.stack(values) for key, values in facts.items()}
     beside = out / f"new-{part:03d}.npz"
-    np.savez(beside, mean_landmarks=mean.astype(np.float32), identity_mirror=head.mirror_identity, **arrays)
+    arrays |= {"mean_landmarks": mean.astype(np.float32), "identity_mirror": head.mirror_identity}
+    np.savez(beside, **arrays)  # type: ignore[arg-type]
     beside.rename(out / f"shots-{part:03d}.npz")
 
 

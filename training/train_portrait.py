@@ -214,7 +214,7 @@ def make_loop(config: TrainConfig, network: PortraitNetwork, out: Path) -> Loop:
         terms = losses(model(pictures), truth)
         return {"total": torch.stack(list(terms.values())).sum(), **terms}
 
-    return Loop(config.loop, out, network.to(memory_format=torch.channels_last), loss_of, _groups(network, config.loop))
+    return Loop(config.loop, out, network.channels_last(), loss_of, _groups(network, config.loop))
 
 
 def _groups(network: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
@@ -260,9 +260,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a bundle to start from")
     parser.add_argument("--export", action="store_true", help="only write the bundle of the last checkpoint")
     given = parser.parse_args()
-    config = TrainConfig.read(
-        given.config, steps=given.steps, minutes=given.minutes, learning_rate=given.learning_rate
-    )
+    config = TrainConfig.read(given.config, steps=given.steps, minutes=given.minutes, learning_rate=given.learning_rate)
     if given.export:
         shots = Shots.load(given.shots)
         export(make_loop(config, new_network(config.network, shots), given.out), config, len(shots), given.out / NAME)

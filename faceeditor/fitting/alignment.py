@@ -39,6 +39,11 @@ def move(transform: Array, positions: NDArray[np.floating[Any]]) -> Array:
     return np.asarray(positions @ transform[:2, :2].T + transform[:2, 2], np.float64)
 
 
+def inverted(transform: Array) -> Array:
+    """The way back (3, 3)."""
+    return np.asarray(np.linalg.inv(transform), np.float64)
+
+
 def scale_of(transform: Array) -> float:
     """How many target pixels one source pixel becomes."""
     return float(np.sqrt(abs(np.linalg.det(transform[:2, :2]))))
@@ -63,15 +68,14 @@ def similarity(source: Array, target: Array, weights: Array | None = None) -> Ar
 
 
 def warp(picture: NDArray[np.uint8], transform: Array, size: int) -> NDArray[np.uint8]:
-    """The (size, size, C) crop of ``picture`` (H, W, C) under ``transform``; beyond its edge the picture's edge goes on."""
+    """The (size, size, C) crop of ``picture`` (H, W, C) under ``transform``; beyond its edge the edge goes on."""
     shrink = max(1, int(1 / scale_of(transform)))
     if shrink > 1:
         picture = _reduced(picture, shrink)
         transform = transform @ np.diag([shrink, shrink, 1.0])
     height, width = picture.shape[:2]
-    inverse = np.linalg.inv(transform)
     centres = np.arange(size) + 0.5
-    grid = move(inverse, np.stack(np.meshgrid(centres, centres), axis=-1)) / [width, height] * 2 - 1
+    grid = move(inverted(transform), np.stack(np.meshgrid(centres, centres), axis=-1)) / [width, height] * 2 - 1
     image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
     where = torch.from_numpy(grid.astype(np.float32))[None]
     crop = functional.grid_sample(image, where, mode="bicubic", padding_mode="border", align_corners=False)
@@ -88,7 +92,7 @@ def _reduced(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 def seen(shape: tuple[int, ...], transform: Array, size: int) -> NDArray[np.bool_]:
     """Which pixels (size, size) of the crop lie inside the photo of ``shape`` (H, W, ...)."""
     centres = np.arange(size) + 0.5
-    where = move(np.linalg.inv(transform), np.stack(np.meshgrid(centres, centres), axis=-1))
+    where = move(inverted(transform), np.stack(np.meshgrid(centres, centres), axis=-1))
     return np.asarray(((where >= 0) & (where <= [shape[1], shape[0]])).all(-1))
 
 
@@ -121,7 +125,7 @@ def pose_from_landmarks(
     def residual(angles: Array) -> Array:
         transform = upright(landmarks, landmarks_3d, (angles[0], angles[1], 0.0), 1)
         wanted = Camera(yaw=angles[0], pitch=angles[1]).project(landmarks_3d, 1, 1)
-        found = move(np.linalg.inv(transform), wanted)
+        found = move(inverted(transform), wanted)
         return np.asarray(((landmarks - found)[STEADY] / extent).ravel())
 
     yaw, pitch = least_squares(residual, start[:2], bounds=([-100, -70], [100, 70])).x

@@ -54,7 +54,7 @@ class FaceBox:
 
 @lru_cache(maxsize=1)
 def _cascade() -> Cascade:
-    return Cascade(data.lbp_frontal_face_cascade_filename())
+    return Cascade(data.lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
 
 
 def candidates(photo_srgb: NDArray[np.uint8]) -> Iterator[list[FaceBox]]:

@@ -49,9 +49,8 @@ class Portrait:
     """A head found in a photo and cropped to a square of S pixels, upright and never stretched.
 
     ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
-    similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask of
-    head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in degrees
-    as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels; ``codes`` a first guess
+    similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask
+    of head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch, roll in degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels; ``codes`` a first guess
     in studio coordinates, space name -> code; ``presence`` the probability that this is a head.
     """
 
@@ -74,7 +73,7 @@ class Portrait:
     @property
     def photo_landmarks(self) -> Array:
         """(68, 2) landmarks in photo pixels."""
-        return alignment.move(np.linalg.inv(self.transform), self.landmarks)
+        return alignment.move(alignment.inverted(self.transform), self.landmarks)
 
     def camera(self) -> Camera:
         """The camera that sees the mean head about as the crop shows this one."""
@@ -168,7 +167,9 @@ def _everywhere(photo: NDArray[np.uint8]) -> list[FaceBox]:
     boxes = []
     for side in np.array([0.6, 0.4, 0.25]) * min(width, height):
         columns, rows = (max(2, round(1.2 * length / side)) for length in (width, height))
-        centres = [(x, y) for y in np.linspace(side, height - side, rows) for x in np.linspace(side, width - side, columns)]
+        centres = [
+            (x, y) for y in np.linspace(side, height - side, rows) for x in np.linspace(side, width - side, columns)
+        ]
         boxes += [FaceBox((float(x), float(y)), float(side)) for x, y in centres]
     return boxes
 
@@ -199,7 +200,7 @@ def _portrait(
     start = look.pose
     pose = start if given is None else alignment.pose_from_landmarks(found, reader.landmarks_3d, start)
     sure = 1 - np.exp(-TOLERANCE * size / np.maximum(reading.spread[0], 1e-6))
-    in_photo = alignment.move(np.linalg.inv(look.transform), found)
+    in_photo = alignment.move(alignment.inverted(look.transform), found)
     face = in_photo[points.RIGHT_BROW.start :]
     low, high = np.minimum(face.min(0), in_photo[points.CHIN]), np.maximum(face.max(0), in_photo[points.CHIN])
     return Portrait(
@@ -232,4 +233,4 @@ def refine_mask(mask: NDArray[np.float32], crop_srgb: NDArray[np.uint8]) -> NDAr
     middle, target = mean(guide), mean(large)
     slope = (mean(guide * large) - middle * target) / (mean(guide * guide) - middle**2 + 1e-3)
     offset = target - slope * middle
-    return np.clip(mean(slope) * guide + mean(offset), 0, 1)
+    return np.asarray(np.clip(mean(slope) * guide + mean(offset), 0, 1), np.float32)

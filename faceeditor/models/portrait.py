@@ -8,6 +8,7 @@ from six numbers (Zhou et al., "On the Continuity of Rotation Representations in
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -143,7 +144,7 @@ class PortraitNetwork(nn.Module):
         self.stem = _convolution(3, widths[0], 2)
         self.stages = nn.ModuleList(
             nn.Sequential(_convolution(inside, outside, 2), *(_Residual(outside) for _ in range(config.blocks)))
-            for inside, outside in zip(widths, widths[1:], strict=False)
+            for inside, outside in pairwise(widths)
         )
         self.pyramid = _Pyramid(widths[1:], config.pyramid)
         self.heat = nn.Conv2d(config.pyramid, points.COUNT, 1)
@@ -173,7 +174,12 @@ class PortraitNetwork(nn.Module):
             raise UserError(
                 f"The model bundle {bundle.name} does not fit this version of the program; update both."
             ) from error
-        return network.to(device, memory_format=torch.channels_last).eval()
+        return network.channels_last().to(device).eval()
+
+    def channels_last(self) -> Self:
+        """This network with its weights laid out as CPUs and tensor cores like them, in place."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
 
     def configuration(self) -> dict[str, Any]:
         """What the bundle stores to build this network again."""
@@ -190,8 +196,9 @@ class PortraitNetwork(nn.Module):
         mask = self.mask(self.fine(torch.cat([_doubled(together), first], dim=1))).float()
         seen = expectation(heat)
         pooled = torch.cat([features[-1].mean((2, 3)), together.mean((2, 3))], dim=1).float()
-        answers = dict(zip(self.sizes, self._answers(pooled, seen).split(list(self.sizes.values()), 1), strict=True))
-        regressed = 0.5 + answers["points"].unflatten(1, (points.COUNT, 2))
+        parts = torch.split(self._answers(pooled, seen), list(self.sizes.values()), 1)
+        answers = dict(zip(self.sizes, parts, strict=True))
+        regressed = 0.5 + answers["points"].reshape(-1, points.COUNT, 2)
         gate = torch.sigmoid(answers["gate"] + 2)[..., None]
         return PortraitOutput(
             landmarks=gate * seen + (1 - gate) * regressed,
@@ -220,7 +227,7 @@ class PortraitNetwork(nn.Module):
 
     @torch.inference_mode()
     def read(self, crops_srgb: NDArray[np.uint8]) -> Reading:
-        """Reads ``crops_srgb`` (N, S, S, 3); every picture is read together with its mirror image and both are averaged.
+        """Reads ``crops_srgb`` (N, S, S, 3); each is read together with its mirror image and averaged.
 
         Raises ``ValueError`` for pictures that are not square.
         """
@@ -231,9 +238,8 @@ class PortraitNetwork(nn.Module):
         size = self.config.size
         if pictures.shape[-1] != size:
             pictures = functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
-        both = torch.cat([pictures, pictures.flip(-1)]).contiguous(memory_format=torch.channels_last)
-        said, mirrored = _halves(self(both))
-        flipped = unmirrored(mirrored)
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        said, flipped = self(pictures), unmirrored(self(pictures.flip(-1)))
         scale = crops_srgb.shape[1]
         return Reading(
             landmarks=_mean(said.landmarks, flipped.landmarks).double().cpu().numpy() * scale,
@@ -255,18 +261,9 @@ def _mean(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _nearest_rotation(matrices: Tensor) -> Tensor:
-    u, _, v = torch.linalg.svd(matrices.double())
-    return u @ v
-
-
-def _halves(output: PortraitOutput) -> tuple[PortraitOutput, PortraitOutput]:
-    parts = [value.chunk(2) for value in output[:-1]]
-    codes = {space: value.chunk(2) for space, value in output.codes.items()}
-    first, second = (
-        PortraitOutput(*(part[i] for part in parts), {space: value[i] for space, value in codes.items()})
-        for i in range(2)
-    )
-    return first, second
+    left, _, right = torch.linalg.svd(matrices.double())
+    result: Tensor = left @ right
+    return result
 
 
 MIRROR_ROTATION: Final = torch.tensor([[1.0, -1, -1], [-1, 1, 1], [-1, 1, 1]])
