@@ -38,7 +38,7 @@ class StudioMap:
 def studio_map(head: HeadModel, mesh: TemplateMesh, size: int) -> StudioMap:
     """Look up every texel centre of the right half of the atlas in the studio's charts, and mirror the answer."""
     half = mesh.half
-    row, column = np.indices((size, size // 2), np.int64).reshape(2, -1)
+    row, column = np.indices((size, size // 2)).reshape(2, -1).astype(np.int64)
     place = (np.stack([column, row], axis=1) + 0.5) / size
     number = np.flatnonzero(mesh.charts[mesh.faces[:, 0]] <= half.wedge_chart.max())
     face, share, distance = locate(place, mesh.uv[mesh.faces[number]])
@@ -50,7 +50,12 @@ def studio_map(head: HeadModel, mesh: TemplateMesh, size: int) -> StudioMap:
     kind = half.material[triangle]
     sides = (
         (column[near], vertices, half.wedge_uv[corners], kind),
-        (size - 1 - column[near], head.mirror[vertices], half.left_uv[triangle], _other_side(head)[kind]),
+        (
+            size - 1 - column[near],
+            head.mirror[vertices].astype(np.int64),
+            half.left_uv[triangle],
+            _other_side(head)[kind],
+        ),
     )
     out = StudioMap(
         part=np.full((size, size), -1, np.int64),
@@ -74,7 +79,8 @@ def studio_map(head: HeadModel, mesh: TemplateMesh, size: int) -> StudioMap:
 def _in_charts(chart: Ints, uv: Floats, mesh: TemplateMesh) -> tuple[Ints, Floats]:
     """The triangle of the studio's right half, and weights, at places in its charts."""
     half = mesh.half
-    triangle, weights = np.zeros(len(uv), np.int64), np.zeros((len(uv), 3))
+    triangle: Ints = np.zeros(len(uv), np.int64)
+    weights: Floats = np.zeros((len(uv), 3))
     for number in np.unique(chart):
         members, mine = np.flatnonzero(half.chart == number), chart == number
         found, weight, _ = locate(uv[mine], half.wedge_uv[half.corners[members]])

@@ -15,9 +15,9 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 GROUPS: Final[dict[str, tuple[tuple[str, ...], float]]] = {
-    "skin": (("skin", "mouth", "eyesocket"), 0.485),
-    "eye": (("eye",), 0.42),
-    "teeth": (("teethUpper", "teethLower"), 0.27),
+    "skin": (("skin", "mouth", "eyesocket"), 0.5),
+    "eye": (("eye",), 0.85),
+    "teeth": (("teethUpper", "teethLower"), 0.23),
     "flesh": (("gums", "tongue"), 0.33),
     "lashes": (("lashes",), 0.24),
 }
@@ -44,7 +44,7 @@ PEOPLE: Final = 3
 
 HIDDEN: Final = {"mouth": 0.1, "eyesocket": 0.05}
 """How little an error counts in parts that are hardly seen."""
-FOCUS: Final = ((slice(36, 48), 0.012, 14.0), (slice(48, 68), 0.010, 10.0))
+FOCUS: Final = ((slice(36, 48), 0.012, 60.0), (slice(48, 68), 0.011, 25.0), (slice(30, 36), 0.010, 8.0))
 """Landmarks around which errors count more: within how many metres, and how much more."""
 BACK_WEIGHT: Final = 0.15
 """How much an error counts on the skull, the neck and the shoulders."""
