@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,8 @@ from faceeditor.resources import resource_path, user_data_dir
 FORMAT: Final = 1
 WEIGHTS: Final = "weights*.safetensors"
 MANIFEST: Final = "bundle.json"
+LARGEST_FILE: Final = 15 << 20
+"""Bytes of tensors that one weight file holds at most."""
 
 ARCHITECTURES: Final[dict[str, str]] = {
     "template": "faceeditor.models.template:Template",
@@ -59,9 +61,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"The model bundle {folder.name} has no readable {MANIFEST}; install the bundle again.") from error
+        raise UserError(
+            f"The model bundle {folder.name} has no readable {MANIFEST}; install the bundle again."
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise UserError(f"The model bundle {folder.name} is of a format this version does not know; update the program.")
+        raise UserError(
+            f"The model bundle {folder.name} is of a format this version does not know; update the program."
+        )
     if manifest.get("architecture") not in ARCHITECTURES:
         raise UserError(
             f"The model bundle {folder.name} is of the unknown kind {manifest.get('architecture')!r}; update the program."
@@ -73,11 +79,14 @@ def read_bundle(folder: Path) -> Bundle:
     """Reads and checks a bundle. Raises ``UserError`` for a damaged or unknown one."""
     manifest = read_manifest(folder)
     if _hash(folder) != manifest.get("hash"):
-        raise UserError(f"The model bundle {folder.name} is damaged: its weights do not match its hash; install it again.")
+        raise UserError(
+            f"The model bundle {folder.name} is damaged: its weights do not match its hash; install it again."
+        )
     tensors: dict[str, torch.Tensor] = {}
     try:
         for file in sorted(folder.glob(WEIGHTS)):
             tensors |= load_file(file)
+        tensors = _joined(tensors)
         spaces = {entry["name"]: _space(entry, tensors) for entry in manifest["spaces"]}
         return Bundle(
             name=manifest["name"],
@@ -100,21 +109,19 @@ def write_bundle(
     training: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
     spaces: Mapping[str, Space] | None = None,
-    shard_of: Callable[[str], str] = lambda key: "weights.safetensors",
 ) -> None:
-    """Writes a bundle; floating tensors are stored as float16. ``shard_of`` names the weight file of each tensor."""
+    """Writes a bundle; floating tensors are stored as float16, in as many files as ``LARGEST_FILE`` asks for."""
     folder.mkdir(parents=True, exist_ok=True)
     described = [_describe(space) for space in (spaces or {}).values()]
-    everything = {**tensors, **{key: value for space in (spaces or {}).values() for key, value in _arrays(space).items()}}
-    shards: dict[str, dict[str, torch.Tensor]] = {}
-    for key, value in everything.items():
-        stored = value.detach().cpu()
-        stored = stored.half() if stored.is_floating_point() else stored
-        shards.setdefault(shard_of(key), {})[key] = stored.contiguous()
+    everything = {
+        **tensors,
+        **{key: value for space in (spaces or {}).values() for key, value in _arrays(space).items()},
+    }
+    stored = {key: _stored(value) for key, value in everything.items()}
     for old in folder.glob(WEIGHTS):
         old.unlink()
-    for name, shard in shards.items():
-        save_file(shard, folder / name)
+    for number, shard in enumerate(_shards(_split(stored))):
+        save_file(shard, folder / f"weights{number or ''}.safetensors")
     manifest = {
         "format": FORMAT,
         "name": folder.name,
@@ -126,6 +133,45 @@ def write_bundle(
         "hash": _hash(folder),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _stored(value: torch.Tensor) -> torch.Tensor:
+    value = value.detach().cpu()
+    return (value.half() if value.is_floating_point() else value).contiguous()
+
+
+def _split(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, those that no file could hold cut along their first dimension as ``name#0``, ``name#1``, ..."""
+    pieces: dict[str, torch.Tensor] = {}
+    for key, value in tensors.items():
+        count = -(-value.nbytes // LARGEST_FILE)
+        parts = value.chunk(count) if count > 1 else (value,)
+        pieces |= {f"{key}#{i}" if count > 1 else key: part.contiguous() for i, part in enumerate(parts)}
+    return pieces
+
+
+def _joined(pieces: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Undoes :func:`_split`."""
+    parts: dict[str, dict[int, torch.Tensor]] = {}
+    for key, value in pieces.items():
+        name, _, number = key.partition("#")
+        parts.setdefault(name, {})[int(number or 0)] = value
+    return {
+        name: torch.cat([numbered[i] for i in sorted(numbered)]) if len(numbered) > 1 else next(iter(numbered.values()))
+        for name, numbered in parts.items()
+    }
+
+
+def _shards(tensors: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """The tensors in lists that each fit into one file, largest first."""
+    shards: list[dict[str, torch.Tensor]] = []
+    for key, value in sorted(tensors.items(), key=lambda item: -item[1].nbytes):
+        fitting = (shard for shard in shards if sum(t.nbytes for t in shard.values()) + value.nbytes <= LARGEST_FILE)
+        home = next(fitting, None)
+        if home is None:
+            shards.append(home := {})
+        home[key] = value
+    return shards
 
 
 _SPACE_ARRAYS: Final = ("mean", "scale", "low", "high", "factor", "examples")
@@ -150,7 +196,14 @@ def _describe(space: Space) -> dict[str, Any]:
             {"name": d.name, "low": d.low, "high": d.high, "group": d.group, "label": d.label} for d in space.directions
         ],
         "choices": [
-            {"name": c.name, "start": c.start, "options": list(c.options), "none": c.none, "group": c.group, "label": c.label}
+            {
+                "name": c.name,
+                "start": c.start,
+                "options": list(c.options),
+                "none": c.none,
+                "group": c.group,
+                "label": c.label,
+            }
             for c in space.choices
         ],
     }
@@ -194,7 +247,9 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Any:  # noqa: A
     """The model of the bundle ``name``, on ``device``. Raises ``UserError`` when there is none or it is damaged."""
     folders = find_bundles()
     if name not in folders:
-        raise UserError(f"There is no model named {name}; the ones at hand are: {', '.join(sorted(folders)) or 'none'}.")
+        raise UserError(
+            f"There is no model named {name}; the ones at hand are: {', '.join(sorted(folders)) or 'none'}."
+        )
     bundle = read_bundle(folders[name])
     module, _, attribute = ARCHITECTURES[bundle.architecture].partition(":")
     return getattr(importlib.import_module(module), attribute).from_bundle(bundle, torch.device(device))

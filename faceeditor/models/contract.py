@@ -34,7 +34,9 @@ class Frame:
     alpha: NDArray[np.float32]
     depth: NDArray[np.float32]
 
-    def over(self, background_linear: NDArray[np.float32] | tuple[float, float, float] = (1.0, 1.0, 1.0)) -> NDArray[np.uint8]:
+    def over(
+        self, background_linear: NDArray[np.float32] | tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ) -> NDArray[np.uint8]:
         """The picture (H, W, 3) uint8 sRGB over a linear colour or picture."""
         behind = np.asarray(background_linear, np.float32)
         return linear_to_srgb8(self.rgb_linear + (1.0 - self.alpha[..., None]) * behind)
@@ -42,7 +44,9 @@ class Frame:
     def rgba_srgb(self) -> NDArray[np.uint8]:
         """The picture (H, W, 4) uint8 with straight alpha, for PNG export without a background."""
         straight = self.rgb_linear / np.maximum(self.alpha, 1e-4)[..., None]
-        return np.concatenate([linear_to_srgb8(straight), np.rint(self.alpha[..., None] * 255).astype(np.uint8)], axis=-1)
+        return np.concatenate(
+            [linear_to_srgb8(straight), np.rint(self.alpha[..., None] * 255).astype(np.uint8)], axis=-1
+        )
 
 
 @runtime_checkable
@@ -58,7 +62,12 @@ class RadianceModel(Model, Protocol):
     """Draws a face along rays."""
 
     def render(
-        self, codes: Codes, camera: Camera, size: int, quality: Quality = Quality.FULL, refinement: Refinement | None = None
+        self,
+        codes: Codes,
+        camera: Camera,
+        size: int,
+        quality: Quality = Quality.FULL,
+        refinement: Refinement | None = None,
     ) -> Frame:
         """The square picture of ``size`` pixels. What depends on the codes alone is cached between calls."""
         ...
@@ -68,7 +77,9 @@ class RadianceModel(Model, Protocol):
 class MeshModel(Model, Protocol):
     """Gives a fixed-topology mesh of a face."""
 
-    def mesh(self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False) -> Mesh:
+    def mesh(
+        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+    ) -> Mesh:
         """The mesh in head space, with ARKit-named ``morphs`` and a baked texture if asked for."""
         ...
 
@@ -77,12 +88,23 @@ class MeshModel(Model, Protocol):
 class FittableModel(RadianceModel, Protocol):
     """Draws with gradients, for fitting."""
 
-    def landmarks(self, codes: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The 68 landmarks (batch, 68, 3) in head space metres, differentiable."""
+    def landmarks(self, codes: Mapping[str, torch.Tensor], yaw: float = 0.0) -> torch.Tensor:
+        """The 68 landmarks (68, 3) in head space metres, the jaw line as seen from ``yaw`` degrees, with gradients.
+
+        ``codes`` are tensors (dims,), one for each space.
+        """
         ...
 
-    def draw(self, codes: Mapping[str, torch.Tensor], camera: Camera, size: int) -> "Drawing":
-        """The picture with gradients to ``codes`` (batch 1)."""
+    def draw(
+        self,
+        codes: Mapping[str, torch.Tensor],
+        camera: Camera,
+        size: int,
+        *,
+        rays_a_side: int = 1,
+        refinement: Mapping[str, torch.Tensor] | None = None,
+    ) -> "Drawing":
+        """The picture with gradients to ``codes`` (dims,) and ``refinement``; ``rays_a_side`` squared rays a pixel."""
         ...
 
 

@@ -39,7 +39,8 @@ class Rasteriser(Protocol):
     ) -> Ints:
         """Ids (layers, size, size) of triangles, nearest last.
 
-        ``triangles`` (F, 3, 3) are corners in head space; those before ``cards_from`` are opaque. Layer 0 holds the opaque
+        ``triangles`` (F, 3, 3) are corners in head space; those before ``cards_from`` are opaque and seen from outside
+        only, where their corners run counter-clockwise. Layer 0 holds the opaque
         surface; layers 1.. hold the cards in front of it, nearest first. Ids count from 0 over all triangles; ``NOTHING``
         where there is none.
         """
@@ -142,6 +143,12 @@ class GLRasteriser:
         self, triangles: Floats, cards_from: int, cards: Cards | None, camera: Camera, size: int, layers: int
     ) -> Ints:
         """See :meth:`Rasteriser.visible`."""
+        with self._context:
+            return self._visible(triangles, cards_from, cards, camera, size, layers)
+
+    def _visible(
+        self, triangles: Floats, cards_from: int, cards: Cards | None, camera: Camera, size: int, layers: int
+    ) -> Ints:
         self._upload(triangles, cards_from, cards)
         assert self._positions is not None
         if size not in self._targets:
@@ -168,7 +175,7 @@ class GLRasteriser:
             self._uniform("first_id", first)
             buffer.use()
             buffer.clear(depth=1.0)
-            self._context.enable_only(moderngl.DEPTH_TEST)
+            self._context.enable_only(moderngl.DEPTH_TEST if layer else moderngl.DEPTH_TEST | moderngl.CULL_FACE)
             targets.ids.write(_cleared(size))
             drawing.render(moderngl.TRIANGLES, vertices=3 * count, first=3 * first)
             ids[layer] = np.frombuffer(targets.ids.read(), np.int32).reshape(size, size)[::-1]
@@ -206,10 +213,11 @@ class SoftwareRasteriser:
         self, triangles: Floats, cards_from: int, cards: Cards | None, camera: Camera, size: int, layers: int
     ) -> Ints:
         """See :meth:`Rasteriser.visible`."""
-        triangle, pixel, depth = _fragments(triangles, camera, size)
+        triangle, pixel, depth, facing = _fragments(triangles, camera, size)
         ids = np.full((layers, size * size), NOTHING, np.int32)
         opaque = triangle < cards_from
-        surface = _nearest(triangle[opaque], pixel[opaque], depth[opaque], size, ids[0])
+        front = opaque & facing
+        surface = _nearest(triangle[front], pixel[front], depth[front], size, ids[0])
         if cards is None:
             return ids.reshape(layers, size, size)
         keep = ~opaque & (depth < surface[pixel])
@@ -234,8 +242,10 @@ def _edges(triangles: Floats, camera: Camera, size: int) -> tuple[NDArray[np.flo
     return np.asarray(np.linalg.pinv(corners).transpose(0, 2, 1), np.float64), corners[..., 2]
 
 
-def _fragments(triangles: Floats, camera: Camera, size: int) -> tuple[Ints, Ints, NDArray[np.float64]]:
-    """Every (triangle, pixel, depth) that a pixel's centre meets."""
+def _fragments(
+    triangles: Floats, camera: Camera, size: int
+) -> tuple[Ints, Ints, NDArray[np.float64], NDArray[np.bool_]]:
+    """Every (triangle, pixel, depth) that a pixel's centre meets, and whether from the triangle's outside."""
     edges, depths = _edges(triangles, camera, size)
     screen = camera.project(triangles.astype(np.float64), size, size)
     low = np.clip(np.ceil(screen.min(1) - 0.5), 0, size).astype(np.int64)
@@ -254,7 +264,15 @@ def _fragments(triangles: Floats, camera: Camera, size: int) -> tuple[Ints, Ints
         triangle[inside].astype(np.int32),
         (y * size + x)[inside].astype(np.int32),
         1.0 / total[inside],
+        _outside(triangles, camera)[triangle[inside]],
     )
+
+
+def _outside(triangles: Floats, camera: Camera) -> NDArray[np.bool_]:
+    """Which triangles (F,) turn their outside to the camera."""
+    first, second, third = triangles.astype(np.float64).transpose(1, 0, 2)
+    normal = np.cross(second - first, third - first)
+    return np.asarray(((camera.position() - first) * normal).sum(-1) > 0)
 
 
 def _nearest(triangle: Ints, pixel: Ints, depth: NDArray[np.float64], size: int, ids: Ints) -> NDArray[np.float64]:

@@ -1,0 +1,329 @@
+"""The guided head: HeadNeRF's codes and camera, with a ray's samples where the template says the head is.
+
+HeadNeRF (Hong et al., CVPR 2022) evaluates a dense field at 64 samples a ray. Here a ray is sampled only where it meets
+the template: at most ``shell_layers`` times in the hair shell and once on the head. A sample's features lie in the
+template's texture coordinates, its optical depth starts from the signed distance to the outline of a strand, and its
+colour is albedo times reflected light plus sheen and a learned residual. Samples are composited by HeadNeRF's Eq. 2, the
+sub-pixels averaged, and a small network finishes the feature map.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.latents import Codes, Space
+from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS, HAIR, HAIR_STYLES, IDENTITY, LIGHT, SKIN
+from faceeditor.faces.mesh import Mesh
+from faceeditor.models.appearance import Appearance, AppearanceConfig, Look, Samples
+from faceeditor.models.bundle import Bundle, load_model
+from faceeditor.models.contract import Drawing, Frame, Quality, Refinement
+from faceeditor.models.memo import Memo, fingerprint
+from faceeditor.models.proxy import Geometry, Proxy, Sheet
+from faceeditor.rendering import rays, volume
+from faceeditor.rendering.colour import linear_to_srgb8
+from faceeditor.rendering.raster import Ints
+
+Tensors = Mapping[str, torch.Tensor]
+
+FINE: Final = 2
+"""Rays a pixel's side at full quality."""
+STRANDS: Final = (0.2, 0.8, 0.6, 0.4)
+"""The opacities that the four rays of a pixel ask of a strand, by row and column: a fringe thins out in quarters."""
+OUTLINE: Final = 12.0
+"""Optical depth per unit of signed distance to the outline of a strand, in units of its opacity."""
+CLEAREST: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class GuidedConfig:
+    """Sizes of a guided head. ``finish``: channels of the finishing network; ``shell_layers``: samples of a ray in the hair
+    shell; ``bust``: between which heights y + 0.35 z, in metres, the bust fades out; ``template``: the template's bundle.
+    """
+
+    appearance: AppearanceConfig
+    finish: int = 16
+    shell_layers: int = 3
+    bust: tuple[float, float] = (-0.13, -0.17)
+    template: str = "template-studio"
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The configuration that a bundle holds."""
+        facts = dict(stored["appearance"])
+        facts["sheet"] = Sheet(**facts["sheet"])
+        facts["brow_window"] = tuple(facts["brow_window"])
+        facts["eye_windows"] = tuple(tuple(window) for window in facts["eye_windows"])
+        return cls(**{**stored, "appearance": AppearanceConfig(**facts), "bust": tuple(stored["bust"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        return asdict(self)
+
+
+class Finish(nn.Module):
+    """Finishes the composited map (batch, 4 + features, S, S) of premultiplied linear R, G, B, opacity and features.
+
+    Three 3 x 3 convolutions whose output, zero at first, scales and shifts the colour and sharpens the outline.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(4 + features, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 7, 3, padding=1),
+        )
+        last = self.layers[-1]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, composited: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Premultiplied linear colour (batch, 3, S, S) and opacity (batch, S, S)."""
+        rgb, alpha = composited[:, :3], composited[:, 3:4]
+        seen = torch.cat([(rgb + 1e-4).sqrt(), composited[:, 3:]], dim=1).contiguous(memory_format=torch.channels_last)
+        change = self.layers(seen)
+        coverage = (alpha + 4 * alpha * (1 - alpha) * change[:, 6:]).clamp(0, 1)
+        colour = (rgb * (1 + change[:, :3]) + 0.1 * alpha * change[:, 3:6]).clamp_min(0)
+        return colour * (coverage / alpha.clamp_min(1e-3)), coverage[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Samples where rays meet triangles: ``face`` and ``pixel`` (N,), counted in a picture of ``size``; ``asked`` (N,) is the
+    opacity that a strand must have to stop the ray.
+    """
+
+    face: torch.Tensor
+    pixel: torch.Tensor
+    size: int
+    asked: torch.Tensor
+
+    def take(self, chosen: torch.Tensor) -> "Hits":
+        """Some of the samples, by number."""
+        return Hits(self.face[chosen], self.pixel[chosen], self.size, self.asked[chosen])
+
+
+class GuidedHead(nn.Module):
+    """The guided head. Capabilities: radiance, mesh, fitting."""
+
+    name: str
+    spaces: Mapping[str, Space]
+
+    def __init__(self, config: GuidedConfig, proxy: Proxy) -> None:
+        super().__init__()
+        self.config = config
+        self.proxy = proxy
+        self.appearance = Appearance(config.appearance)
+        self.finish = Finish(config.appearance.features, config.finish)
+        self._geometries: Memo[Geometry] = Memo(4)
+        self._looks: Memo[tuple[Refinement | None, Look]] = Memo(4)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
+        """The model of a bundle that was read. Raises ``UserError`` when the template's bundle is missing."""
+        config = GuidedConfig.from_json(bundle.configuration)
+        model = cls(config, Proxy(load_model(config.template, device), config.appearance.sheet))
+        model.load_state_dict({name: value.float() for name, value in bundle.tensors.items()})
+        model.name, model.spaces = bundle.name, bundle.spaces
+        model.to(device).eval().requires_grad_(False)
+        model.show_opacity()
+        return model
+
+    def show_opacity(self) -> None:
+        """Tells the proxy where its cards are clear; to be called when the weights have changed."""
+        self.proxy.show_opacity(self.appearance.cards[0, 0])
+
+    def composite(
+        self, geometry: Geometry, look: Look, codes: Tensors, ids: Ints, camera: Camera, rays_a_side: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The composited map (4 + features, S, S), premultiplied linear R, G, B, opacity and features, and depth (S, S).
+
+        ``ids`` (layers, S, S) say which triangle each ray meets, as a rasteriser found them for ``geometry``; a pixel of
+        the finished picture has ``rays_a_side`` x ``rays_a_side`` of them.
+        """
+        size, device = ids.shape[-1], codes[LIGHT].device
+        layered = torch.as_tensor(np.concatenate([ids[1:], ids[:1]]), device=device).reshape(len(ids), -1)
+        lit = (layered >= 0).any(0).nonzero()[:, 0]
+        layered = layered[:, lit]
+        layer, slot = (layered >= 0).nonzero(as_tuple=True)
+        hits = Hits(layered[layer, slot].long(), lit[slot], size, self._asked(lit[slot], size, rays_a_side))
+        values, optical_depth, depth = self._sampled(geometry, look, codes, hits, camera)
+
+        def by_ray(of_hits: torch.Tensor) -> torch.Tensor:
+            return of_hits.new_zeros(len(lit), len(layered), *of_hits.shape[1:]).index_put((slot, layer), of_hits)
+
+        weight = volume.weights(volume.opacity(by_ray(optical_depth)))
+        alpha = weight.sum(-1, keepdim=True)
+        mixed = (weight[..., None] * by_ray(values)).sum(1)
+        rows = torch.cat([mixed[:, :3].clamp_max(1), alpha, mixed[:, 3:]], dim=-1)
+        picture = rows.new_zeros(size * size, rows.shape[1]).index_put((lit,), rows)
+        nearest = (weight * by_ray(depth)).sum(-1) / alpha[:, 0].clamp_min(CLEAREST)
+        depths = torch.full_like(picture[:, 0], torch.inf).index_put((lit,), nearest)
+        return picture.T.reshape(-1, size, size), depths.reshape(size, size)
+
+    def _sampled(
+        self, geometry: Geometry, look: Look, codes: Tensors, hits: Hits, camera: Camera
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Linear colour and features (N, 3 + F), optical depth (N,) and depth (N,) of samples."""
+        topology = geometry.topology
+        origin, direction = rays.pixel_rays(camera, hits.size, hits.pixel)
+        corner = topology.faces[hits.face]
+        places = geometry.vertices[corner]
+        weight, depth = rays.meet(origin, direction, places)
+        weight = weight[..., None]
+        samples = Samples(
+            uv=(weight * topology.corner_uv[hits.face]).sum(1),
+            normal=functional.normalize((weight * geometry.normals[corner]).sum(1), dim=-1),
+            to_eye=-functional.normalize(direction, dim=-1),
+            strand=(weight * look.strand[topology.strand][corner]).sum(1),
+            lash=(hits.face < topology.hair_from).float()[:, None],
+        )
+        head = (hits.face < topology.cards_from).nonzero()[:, 0]
+        card = (hits.face >= topology.cards_from).nonzero()[:, 0]
+        skin, skin_features = self.appearance.shade_head(look, samples.take(head), codes[LIGHT])
+        strand, opaque, strand_features = self.appearance.shade_cards(look, samples.take(card), codes[LIGHT])
+        values = torch.cat([torch.cat([skin, strand]), torch.cat([skin_features, strand_features])], dim=-1)
+        bust = self._bust((weight * places).sum(1))
+        on_card = self._card_depth(opaque, hits.take(card), topology.style, codes[HAIR])
+        solid = torch.cat([torch.full_like(head, -np.log(CLEAREST), dtype=values.dtype), on_card])
+        back = torch.cat([head, card]).argsort()
+        clear = torch.exp(-solid[back])
+        return values[back], -torch.log((1 - bust * (1 - clear)).clamp_min(CLEAREST)), depth
+
+    def _bust(self, places: torch.Tensor) -> torch.Tensor:
+        """Opacity (N,) of the softly ending bust at ``places`` (N, 3)."""
+        top, bottom = self.config.bust
+        share = ((places[:, 1] + 0.35 * places[:, 2] - bottom) / (top - bottom)).clamp(0, 1)
+        return share * share * (3 - 2 * share)
+
+    def _asked(self, pixel: torch.Tensor, size: int, rays_a_side: int) -> torch.Tensor:
+        """The opacity (N,) that each ray asks of a strand: one of ``STRANDS`` if a pixel has that many rays, else a half."""
+        if rays_a_side != FINE:
+            return torch.full_like(pixel, 0.5, dtype=torch.float32)
+        place = (pixel // size) % FINE * FINE + pixel % size % FINE
+        return torch.tensor(STRANDS, device=pixel.device)[place]
+
+    def _card_depth(self, opaque: torch.Tensor, hits: Hits, styles: torch.Tensor, hair: torch.Tensor) -> torch.Tensor:
+        """Optical depth (N,) of samples on cards, from the signed distance of their opacity to what their ray asks."""
+        style = styles[hits.face]
+        strand = (
+            functional.softplus(OUTLINE * (opaque - hits.asked)) * hair[HAIR_STYLES].clamp(0, 1)[style.clamp_min(0)]
+        )
+        lash = -torch.log1p(-opaque.clamp(0, 1 - CLEAREST))
+        return torch.where(style < 0, lash, strand)
+
+    def finished(self, composited: torch.Tensor, depth: torch.Tensor, rays_a_side: int) -> Drawing:
+        """Averages the rays of each pixel of one composited map and finishes the picture."""
+        pooled = functional.avg_pool2d(composited[None], rays_a_side)
+        rgb, alpha = self.finish(pooled)
+        nearest = -functional.max_pool2d(-depth[None, None], rays_a_side)
+        return Drawing(rgb_linear=rgb[0], alpha=alpha[0], depth=nearest[0, 0])
+
+    # Fitting
+
+    def landmarks(self, codes: Tensors, yaw: float = 0.0) -> torch.Tensor:
+        """See :meth:`faceeditor.models.contract.FittableModel.landmarks`."""
+        template = self.proxy.template
+        return template.landmarks(template.vertices(codes[IDENTITY][None], codes[EXPRESSION][None]), yaw)[0]
+
+    def draw(
+        self,
+        codes: Tensors,
+        camera: Camera,
+        size: int,
+        *,
+        rays_a_side: int = 1,
+        refinement: Tensors | None = None,
+    ) -> Drawing:
+        """See :meth:`faceeditor.models.contract.FittableModel.draw`."""
+        extra = refinement or {}
+        geometry = self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], extra.get("offsets"))
+        look = self.appearance.look(codes[SKIN], codes[HAIR], extra.get("albedo_gain"), extra.get("strand_gain"))
+        return self._drawn(geometry, look, codes, camera, size, rays_a_side)
+
+    def _drawn(
+        self, geometry: Geometry, look: Look, codes: Tensors, camera: Camera, size: int, rays_a_side: int
+    ) -> Drawing:
+        ids = self.proxy.visible(geometry, camera, size * rays_a_side, 1 + self.config.shell_layers)
+        return self.finished(*self.composite(geometry, look, codes, ids, camera, rays_a_side), rays_a_side)
+
+    # Use
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.appearance.material.device
+
+    def _tensor(self, array: Any) -> torch.Tensor:
+        return torch.as_tensor(np.array(array, np.float32), device=self.device)
+
+    @torch.inference_mode()
+    def render(
+        self,
+        codes: Codes,
+        camera: Camera,
+        size: int,
+        quality: Quality = Quality.FULL,
+        refinement: Refinement | None = None,
+    ) -> Frame:
+        """See :meth:`faceeditor.models.contract.RadianceModel.render`."""
+        tensors = {name: self._tensor(code) for name, code in codes.items()}
+        extra = {name: self._tensor(value) for name, value in (refinement or {}).items()}
+        geometry = self._geometries.get(
+            fingerprint([codes[IDENTITY], codes[EXPRESSION], codes[HAIR], (refinement or {}).get("offsets")]),
+            lambda: self.proxy.geometry(tensors[IDENTITY], tensors[EXPRESSION], tensors[HAIR], extra.get("offsets")),
+        )
+        _, look = self._looks.get(
+            (fingerprint([codes[SKIN], codes[HAIR]]), id(refinement)),
+            lambda: (
+                refinement,
+                self.appearance.look(tensors[SKIN], tensors[HAIR], extra.get("albedo_gain"), extra.get("strand_gain")),
+            ),
+        )
+        rays_a_side = FINE if quality is Quality.FULL else 1
+        drawing = self._drawn(geometry, look, tensors, camera, size, rays_a_side)
+        return Frame(
+            rgb_linear=drawing.rgb_linear.permute(1, 2, 0).cpu().numpy(),
+            alpha=drawing.alpha.cpu().numpy(),
+            depth=drawing.depth.cpu().numpy(),
+        )
+
+    @torch.inference_mode()
+    def mesh(
+        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+    ) -> Mesh:
+        """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template's opaque parts, by render vertices."""
+        template, extra = self.proxy.template, {k: self._tensor(v) for k, v in (refinement or {}).items()}
+        tensors = {name: self._tensor(code) for name, code in codes.items()}
+        shape = template.vertices(tensors[IDENTITY][None], tensors[EXPRESSION][None])
+        shape = shape + extra["offsets"] if "offsets" in extra else shape
+        render = template.render_vertex
+        texture = None
+        if textured:
+            look = self.appearance.look(tensors[SKIN], tensors[HAIR], extra.get("albedo_gain"))
+            texture = linear_to_srgb8(look.head[0, :3].permute(1, 2, 0).cpu().numpy())
+        return Mesh(
+            vertices=shape[0, render].cpu().numpy(),
+            faces=template.faces[: template.cards_from].cpu().numpy().astype(np.int32),
+            uv=template.uv.cpu().numpy(),
+            normals=template.normals(shape)[0, render].cpu().numpy(),
+            texture_srgb=texture,
+            morphs=self._morphs() if morphs else {},
+            parts={name: ends for name, ends in template.parts.items() if ends[1] <= template.cards_from},
+        )
+
+    def _morphs(self) -> dict[str, Any]:
+        """Vertex offsets (R, 3) of the ARKit names."""
+        basis = self.proxy.template.expression_basis
+        chosen = {name: [EXPRESSION_COMPONENTS.index(part) for part in parts] for name, parts in ARKIT.items()}
+        render = self.proxy.template.render_vertex
+        return {name: basis[parts].sum(0)[render].cpu().numpy() for name, parts in chosen.items()}

@@ -1,0 +1,142 @@
+"""The proxy surface that guides samples: the template's head and the cards of its hair and lashes, for given codes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.layout import HAIR_STYLES
+from faceeditor.models.template import Template
+from faceeditor.rendering.raster import Cards, Ints, Rasteriser, make_rasteriser
+
+FAINTEST: Final = 0.02
+"""A hair style with less weight than this is not drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """What does not move: triangles ``faces`` (F, 3) of the head, then from ``cards_from`` the lashes, then from
+    ``hair_from`` the hair styles shown.
+
+    ``corner_uv`` (F, 3, 2) lies in the head's atlas before ``cards_from`` and on the card sheet after; ``strand`` (R,) is the
+    hair vertex that a vertex is, counted from 1 over all styles, or 0 on the head; ``style`` (F,) the hair style, or -1.
+    """
+
+    faces: torch.Tensor
+    corner_uv: torch.Tensor
+    strand: torch.Tensor
+    style: torch.Tensor
+    cards_from: int
+    hair_from: int
+    cards: Cards
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """One face: ``vertices`` and unit ``normals`` (R, 3) in head space, and how triangles join them."""
+
+    vertices: torch.Tensor
+    normals: torch.Tensor
+    topology: Topology
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """How card textures lie on one sheet: ``rows`` x ``columns`` square tiles of ``tile`` texels; tile 0 is the lashes,
+    tile ``1 + style`` a hair style.
+    """
+
+    rows: int
+    columns: int
+    tile: int
+
+    def place(self, index: int, uv: torch.Tensor) -> torch.Tensor:
+        """Sheet coordinates of a tile's own coordinates ``uv`` (..., 2) in [0, 1], v up, kept half a texel inside."""
+        row, column = divmod(index, self.columns)
+        inside = uv.clamp(0.5 / self.tile, 1 - 0.5 / self.tile)
+        u = (column + inside[..., 0]) / self.columns
+        v = (self.rows - 1 - row + inside[..., 1]) / self.rows
+        return torch.stack([u, v], dim=-1)
+
+
+class Proxy:
+    """Makes geometry from codes and finds what rays meet. Its rasteriser belongs to the thread that first draws."""
+
+    def __init__(self, template: Template, sheet: Sheet) -> None:
+        self.template = template
+        self.sheet = sheet
+        self._opacity: NDArray[np.uint8] = np.full((sheet.rows * sheet.tile, sheet.columns * sheet.tile), 255, np.uint8)
+        self._topologies: dict[tuple[int, ...], Topology] = {}
+        self._rasteriser: Rasteriser | None = None
+
+    def show_opacity(self, opacity: torch.Tensor) -> None:
+        """Takes the sheet's opacities (H, W), row 0 at the top: rays pass where a card is all but clear."""
+        clear = opacity.detach().cpu().numpy() < FAINTEST
+        self._opacity = np.where(clear, 0, 255).astype(np.uint8)[::-1].copy()
+        self._topologies.clear()
+
+    def geometry(
+        self,
+        identity: torch.Tensor,
+        expression: torch.Tensor,
+        hair: torch.Tensor,
+        offsets: torch.Tensor | None = None,
+    ) -> Geometry:
+        """The triangles of a face with codes ``identity`` (100,), ``expression`` (64,) and ``hair`` (16,).
+
+        ``offsets`` (V, 3) metres move the template's shape vertices: a per-face refinement.
+        """
+        template = self.template
+        weights = hair[HAIR_STYLES].detach()
+        shown = tuple(int(style) for style in (weights > FAINTEST).nonzero()[:, 0])
+        shape = template.vertices(identity[None], expression[None])
+        shape = shape if offsets is None else shape + offsets
+        strands = [template.hair_vertices(shape, style)[0] for style in shown]
+        ranges = list(template.styles.values())
+        strand_normals = [template.hair_normals[ranges[style].vertices] for style in shown]
+        return Geometry(
+            vertices=torch.cat([shape[0, template.render_vertex], *strands]),
+            normals=torch.cat([template.normals(shape)[0, template.render_vertex], *strand_normals]),
+            topology=self._topology(shown),
+        )
+
+    def _topology(self, shown: tuple[int, ...]) -> Topology:
+        if shown not in self._topologies:
+            self._topologies[shown] = self._join(shown)
+        return self._topologies[shown]
+
+    def _join(self, shown: tuple[int, ...]) -> Topology:
+        template, sheet = self.template, self.sheet
+        head, ranges = template.faces, list(template.styles.values())
+        cards_from, device = template.cards_from, template.faces.device
+        faces = [head]
+        corner_uv = [template.uv[head[:cards_from]], sheet.place(0, template.card_uv[head[cards_from:]])]
+        strand = [torch.zeros(len(template.render_vertex), dtype=torch.long, device=device)]
+        styles = [torch.full((len(head),), -1, device=device)]
+        for style in shown:
+            own = template.hair_style_faces(style)
+            faces.append(own + sum(map(len, strand)))
+            corner_uv.append(sheet.place(1 + style, template.hair_uv[ranges[style].vertices][own]))
+            strand.append(1 + torch.arange(ranges[style].vertex_start, ranges[style].vertex_end, device=device))
+            styles.append(torch.full((len(own),), style, device=device))
+        joined = torch.cat(corner_uv)
+        return Topology(
+            faces=torch.cat(faces),
+            corner_uv=joined,
+            strand=torch.cat(strand),
+            style=torch.cat(styles),
+            cards_from=cards_from,
+            hair_from=len(head),
+            cards=Cards(joined[cards_from:].cpu().numpy(), self._opacity),
+        )
+
+    def visible(self, geometry: Geometry, camera: Camera, size: int, layers: int) -> Ints:
+        """Which triangles rays meet; see :meth:`faceeditor.rendering.raster.Rasteriser.visible`."""
+        if self._rasteriser is None:
+            self._rasteriser = make_rasteriser()
+        topology = geometry.topology
+        triangles = geometry.vertices.detach()[topology.faces].cpu().numpy()
+        return self._rasteriser.visible(triangles, topology.cards_from, topology.cards, camera, size, layers)
