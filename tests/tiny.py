@@ -72,7 +72,8 @@ class TinyHead:
         if self.fail is not None:
             error, self.fail = self.fail, None
             raise error
-        x, y = (np.meshgrid(*2 * [(np.arange(size) + 0.5) / size - 0.5])) * np.float64(camera.distance / 0.9)
+        along = ((np.arange(size) + 0.5) / size - 0.5) * camera.distance / 0.9
+        x, y = np.meshgrid(along, along)
         x = x + camera.yaw / 180
         wide, high = 0.3 * (1 + 0.1 * codes["identity"][:2])
         jaw, left, right = codes["expression"][:3]

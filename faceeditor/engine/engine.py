@@ -76,6 +76,7 @@ class Engine:
         self._jobs: list[Job[Any]] = []
         self._pace = Pace()
         self._closing = False
+        self._busy = True
         self._news = Condition()
         self._thread = Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
@@ -138,6 +139,12 @@ class Engine:
             return tuple(job for job in self._jobs if not job.ended)
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing waits, is being drawn or worked at."""
+        with self._news:
+            return not (self._pending or self._jobs or self._busy)
+
+    @property
     def fps(self) -> float:
         """Coarse frames drawn in the last second."""
         return self._pace.fps(time.monotonic())
@@ -171,9 +178,11 @@ class Engine:
         self._choose_device()
         while True:
             with self._news:
+                self._busy = False
                 self._news.wait_for(lambda: self._closing or self._pending or self._jobs)
                 if self._closing:
                     break
+                self._busy = True
                 job = self._jobs[0] if self._jobs else None
             self._draw_next()
             if job is not None:
