@@ -56,7 +56,7 @@ def _scale(after: Tensor, before: Tensor) -> Tensor:
 
 
 def _extent(landmarks: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(landmarks - landmarks.mean(1, keepdim=True), dim=(1, 2))
+    return (landmarks - landmarks.mean(1, keepdim=True)).square().sum((1, 2)).sqrt()
 
 
 def _errors(

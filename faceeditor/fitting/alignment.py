@@ -76,7 +76,7 @@ def warp(picture: NDArray[np.uint8], transform: Array, size: int) -> NDArray[np.
     height, width = picture.shape[:2]
     centres = np.arange(size) + 0.5
     grid = move(inverted(transform), np.stack(np.meshgrid(centres, centres), axis=-1)) / [width, height] * 2 - 1
-    image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
+    image = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None]
     where = torch.from_numpy(grid.astype(np.float32))[None]
     crop = functional.grid_sample(image, where, mode="bicubic", padding_mode="border", align_corners=False)
     return crop[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()

@@ -50,8 +50,9 @@ class Portrait:
 
     ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
     similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask
-    of head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch, roll in degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels; ``codes`` a first guess
-    in studio coordinates, space name -> code; ``presence`` the probability that this is a head.
+    of head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in
+    degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels; ``codes`` a
+    first guess in studio coordinates, space name -> code; ``presence`` the probability that this is a head.
     """
 
     crop_srgb: NDArray[np.uint8]
