@@ -119,7 +119,7 @@ def install(packages: Sequence[str], cpu: bool) -> None:
     wanted = hashlib.sha256(pins + sys.version.encode()).hexdigest()
     if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return
-    if not PYTHON.exists():
+    if not STAMP.exists():
         call(sys.executable, "-m", "venv", VENV)
     index = ["--extra-index-url", TORCH_CPU_INDEX] if cpu else []
     call(PYTHON, "-m", "pip", "install", "-q", "-e", ".[dev,training]", "-c", "constraints.txt", *index)
