@@ -8,12 +8,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from faceeditor.errors import UserError
-from faceeditor.rendering.colour import srgb8_to_linear
+from faceeditor.rendering.colour import linear_to_srgb8, srgb8_to_linear
 from training.studio.head import Floats, Ints, to_head_space
 
 Bytes = NDArray[np.uint8]
+
+LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)
+FRINGE: Final = 6.0
+"""Texels from which a transparent texel of hair borrows its brightness."""
 
 SKINS: Final = tuple(
     """
@@ -31,7 +36,8 @@ IRISES: Final = tuple("blue bluegreen brown brownlight darkbrown deepblue green 
 HAIR_STYLES: Final = tuple("afro01 bob01 bob02 braid01 long01 ponytail01 short01 short02 short03 short04".split())
 
 DETAIL_CONTRAST: Final = 0.6
-"""Exponent that calms the painted highlights of hair before it is recoloured."""
+DETAIL_FLOOR: Final = 0.02
+"""Exponent that calms the painted highlights of hair before it is recoloured, and light below which paint is noise."""
 DETAIL_RANGE: Final = 4.0
 """Largest brightness of a strand relative to the mid-tone."""
 
@@ -81,14 +87,23 @@ class Assets:
             return np.ascontiguousarray(np.asarray(picture)[::-1])
 
     @cached_property
-    def face_skins_srgb(self) -> Bytes:
-        """Albedo of UV tile 0 (20, h, w, 3)."""
+    def _painted_skins_srgb(self) -> Bytes:
         return np.stack([self._picture("albedo", f"{name}.jpg") for name in SKINS])
 
     @cached_property
+    def _skin_gains(self) -> Floats:
+        return np.stack([plausible_gain(skin) for skin in self._painted_skins_srgb])
+
+    @cached_property
+    def face_skins_srgb(self) -> Bytes:
+        """Albedo of UV tile 0 (20, h, w, 3), its colour mended by :func:`plausible_gain`."""
+        return np.stack([_gained(*pair) for pair in zip(self._painted_skins_srgb, self._skin_gains, strict=True)])
+
+    @cached_property
     def head_skins_srgb(self) -> Bytes:
-        """Albedo of UV tile 1 (20, h, w, 3): back of the head, neck, sockets."""
-        return np.stack([self._picture("albedo", f"{name}_head.jpg") for name in SKINS])
+        """Albedo of UV tile 1 (20, h, w, 3): back of the head, neck, sockets; mended alike."""
+        painted = [self._picture("albedo", f"{name}_head.jpg") for name in SKINS]
+        return np.stack([_gained(*pair) for pair in zip(painted, self._skin_gains, strict=True)])
 
     @cached_property
     def brows(self) -> Bytes:
@@ -126,10 +141,37 @@ class Assets:
         )
 
 
+def plausible_gain(skin_srgb: Bytes) -> Floats:
+    """Linear gain (3,) that calms a skin (h, w, 3) painted redder than skin is, and keeps its luminance.
+
+    Skin's linear red is about twice its green and green about 1.6 times its blue, dark or light; what goes beyond
+    shrinks to a part of itself.
+    """
+    height, width = skin_srgb.shape[:2]
+    face = srgb8_to_linear(skin_srgb[height // 3 : 2 * height // 3, width // 3 : 2 * width // 3])
+    red, green, blue = np.maximum(face.mean(axis=(0, 1)), 1e-4)
+    redness, yellowness = np.log(red / green / 2.0), np.log(green / blue / 1.55)
+    gain = np.exp([0.65 * -max(redness, 0.0), 0.0, 0.6 * max(yellowness, 0.0)])
+    kept = (LUMINANCE @ (red, green, blue)) / (LUMINANCE @ (gain * (red, green, blue)))
+    return np.asarray(gain * kept, np.float32)
+
+
+def _gained(picture_srgb: Bytes, gain: Floats) -> Bytes:
+    """An sRGB picture (h, w, 3) whose linear channels are multiplied by ``gain`` (3,)."""
+    levels = srgb8_to_linear(np.arange(256, dtype=np.uint8))
+    tables = [linear_to_srgb8(levels * factor) for factor in gain]
+    return np.stack([table[picture_srgb[..., channel]] for channel, table in enumerate(tables)], axis=-1)
+
+
 def _strands(rgba_srgb: Bytes) -> Bytes:
-    """Brightness relative to the mid-tone, and opacity, (h, w, 2) of painted hair (h, w, 4)."""
+    """Brightness relative to the mid-tone, and opacity, (h, w, 2) of painted hair (h, w, 4).
+
+    Where the paint is transparent its brightness is that of the hair around, so that no edge shines through.
+    """
     opacity = rgba_srgb[..., 3]
-    brightness = srgb8_to_linear(rgba_srgb[..., :3]) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    detail = (brightness + 0.002) ** DETAIL_CONTRAST
-    detail /= np.average(detail, weights=opacity.astype(np.float64) + 1e-6)
+    share = opacity / np.float32(255)
+    brightness = (srgb8_to_linear(rgba_srgb[..., :3]) @ LUMINANCE + DETAIL_FLOOR) ** DETAIL_CONTRAST
+    around = gaussian_filter(brightness * share, FRINGE) / (gaussian_filter(share, FRINGE) + 1e-4)
+    detail = share * brightness + (1 - share) * around
+    detail /= np.average(detail, weights=share + 1e-6)
     return np.stack([np.clip(detail * 255 / DETAIL_RANGE + 0.5, 0, 255).astype(np.uint8), opacity], axis=-1)

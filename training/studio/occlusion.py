@@ -13,10 +13,11 @@ from typing import Final, Self
 import moderngl
 import numpy as np
 
-from faceeditor.faces.layout import DIMS, EXPRESSION, IDENTITY
+from faceeditor.faces.layout import DIMS, IDENTITY
 from faceeditor.files.atomic import atomic_write
 from faceeditor.resources import user_data_dir
 from training.studio.assets import HAIR_STYLES, Assets, HairStyle
+from training.studio.factors import expression_code
 from training.studio.gl import set_uniforms, texture_of
 from training.studio.head import Floats, HeadModel
 from training.studio.surface import VertexNormals
@@ -30,7 +31,7 @@ EXTENT: Final = 0.19
 CENTRE: Final = np.array([0.0, 0.02, -0.02])
 LIFT: Final = 0.0015
 """Metres by which a point is lifted off its surface before it looks at the sky."""
-VERSION: Final = 1
+VERSION: Final = 2
 
 _VERTEX: Final = """
 #version 330
@@ -149,7 +150,9 @@ class Openness:
         """Openness (V,) of the head's vertices for an expression code and hair style weights."""
         weights = expression[: len(self.expressions)]
         used = np.flatnonzero(weights)
-        own = self.head + weights[used] @ self.expressions[used]
+        unfolded = 1 - (1 - np.clip(weights[used], 0, 1)) ** 2  # skin comes into the open early in a movement
+        added = self.expressions[used]
+        own = self.head + np.clip(unfolded @ added, added.min(axis=0, initial=0), added.max(axis=0, initial=0))
         cover = 1 + styles @ (self.under_hair - 1)
         return np.asarray(np.clip(own, 0, 1) * np.clip(cover, 0, 1), np.float32)
 
@@ -166,19 +169,21 @@ class Openness:
         probe = SkyProbe(context, head, directions, resolution)
         identity = np.zeros(DIMS[IDENTITY])
 
-        def posed(expression: int | None, hair: HairStyle | None = None) -> Floats:
-            weights = np.zeros(DIMS[EXPRESSION])
-            if expression is not None:
-                weights[expression] = 1
-            vertices = head.vertices(identity, weights)
+        def posed(*expressions: str, hair: HairStyle | None = None) -> Floats:
+            vertices = head.vertices(identity, expression_code(**dict.fromkeys(expressions, 1.0)))
             return probe.openness(vertices, hair, vertices, probe.normals(vertices))
 
-        bare = posed(None)
+        bare = posed()
         styles = [assets.hair(name) for name in HAIR_STYLES]
         return cls(
             head=bare,
-            expressions=np.stack([posed(index) - bare for index in range(len(head.expression_names))]),
-            under_hair=np.stack([np.clip((posed(None, style) + 0.02) / (bare + 0.02), 0, 1) for style in styles]),
+            expressions=np.stack(
+                [
+                    posed(name, *_with(name)) - (posed(*_with(name)) if _with(name) else bare)
+                    for name in head.expression_names
+                ]
+            ),
+            under_hair=np.stack([np.clip((posed(hair=style) + 0.02) / (bare + 0.02), 0, 1) for style in styles]),
             hair={s.name: probe.openness(head.neutral, s, s.vertices, s.normals) for s in styles},
         )
 
@@ -210,6 +215,11 @@ class Openness:
             found = {key: file[key].astype(np.float32) for key in file.files}
         hair = {name: found[f"hair_{name}"] for name in HAIR_STYLES}
         return cls(found["head"], found["expressions"], found["under_hair"], hair)
+
+
+def _with(name: str) -> tuple[str, ...]:
+    """The movement that must go along: lips can only close over an open jaw."""
+    return ("jawOpen",) if name == "mouthClose" else ()
 
 
 def _fingerprint(head: HeadModel, assets: Assets) -> str:

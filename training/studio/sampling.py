@@ -217,7 +217,7 @@ def sample_light(rng: np.random.Generator) -> Code:
         table += rng.uniform(0.1, 0.5) * directional(rim, kelvin(rng.uniform(3200, 9000)) ** 0.5)
     table /= balance.astype(np.float32)
     level = irradiance(table.ravel(), FACE_NORMALS) @ np.array([0.2126, 0.7152, 0.0722])
-    exposure = float(np.exp(rng.normal(-0.12, 0.18))) / float(0.5 * level.mean() + 0.5 * level.max())
+    exposure = float(np.exp(rng.normal(0.0, 0.18))) / float(0.5 * level.mean() + 0.5 * level.max())
     return as_code((table * exposure).ravel())
 
 

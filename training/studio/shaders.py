@@ -56,7 +56,7 @@ vec3 bounced(float openness, vec3 albedo) {
 float lobe(vec3 n, vec3 view, float sharpness) {
     vec3 half_way = normalize(view + key_direction);
     float facing_key = smoothstep(-0.1, 0.4, dot(n, key_direction));
-    return facing_key * (sharpness + 8.0) / 25.0 * pow(max(dot(n, half_way), 0.0), sharpness);
+    return facing_key * (sharpness + 8.0) / 8.0 * pow(max(dot(n, half_way), 0.0), sharpness);
 }
 
 float fresnel(vec3 n, vec3 view, float head_on) {
@@ -119,7 +119,7 @@ uniform vec3 albedo;
 uniform float wetness;
 
 vec4 material(vec3 n, vec3 view) {
-    vec3 lit = albedo * irradiance(n, vec3(1.0)) * open_sky;
+    vec3 lit = albedo * irradiance(n, vec3(1.0)) * bounced(open_sky, albedo);
     lit += key_colour * wetness * open_sky * open_sky * lobe(n, view, 60.0) * fresnel(n, view, 0.04);
     return vec4(lit, 1.0);
 }
@@ -141,7 +141,7 @@ vec4 material(vec3 n, vec3 view) {
         albedo += iris_weight[i] * root * root;
     }
     vec3 lit = albedo * irradiance(n, vec3(0.7)) * open_sky;
-    lit += key_colour * open_sky * lobe(n, view, 350.0) * fresnel(n, view, 0.05);
+    lit += key_colour * open_sky * 0.6 * lobe(n, view, 350.0) * fresnel(n, view, 0.05);
     return vec4(lit, 1.0);
 }
 """
@@ -181,7 +181,7 @@ vec4 material(vec3 n, vec3 view) {
     vec3 albedo = hair_colour * detail;
     vec3 lit = albedo * irradiance(n, vec3(0.6)) * bounced(open_sky, albedo);
     vec3 shine = mix(vec3(0.5), hair_colour / (max(max(hair_colour.r, hair_colour.g), hair_colour.b) + 1e-3), 0.6);
-    lit += key_colour * shine * gloss * detail * open_sky * open_sky * 0.09 * lobe(n, view, 14.0);
+    lit += key_colour * shine * gloss * detail * open_sky * open_sky * 0.03 * lobe(n, view, 14.0);
     return vec4(lit, 1.0);
 }
 """
