@@ -74,12 +74,17 @@ def write_image(path: Path | str, image_srgb: Picture, provenance: Provenance) -
 
 def write_png(path: Path | str, image_srgb: Picture, provenance: Provenance) -> None:
     """Saves (H, W, 3), or (H, W, 4) with straight alpha, uint8 sRGB; tagged sRGB and marked as synthetic."""
+    write_bytes(path, png_bytes(image_srgb, provenance))
+
+
+def png_bytes(image_srgb: Picture, provenance: Provenance) -> bytes:
+    """The PNG file that :func:`write_png` saves, to be embedded in another file."""
     facts = PngImagePlugin.PngInfo()
     facts.add(b"sRGB", b"\0")
     facts.add_itxt("XML:com.adobe.xmp", provenance.xmp().decode())
     stream = io.BytesIO()
     Image.fromarray(image_srgb).save(stream, "PNG", pnginfo=facts)
-    write_bytes(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def write_jpeg(path: Path | str, image_srgb: Picture, provenance: Provenance) -> None:
