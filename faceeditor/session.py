@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,12 @@ class Session:
     view_changed = Signal(str)
 
     def __init__(
-        self, settings: Settings | None = None, *, deliver: Deliver | None = None, load: Loader = load_model
+        self,
+        settings: Settings | None = None,
+        *,
+        deliver: Deliver | None = None,
+        load: Loader = load_model,
+        autosave: bool = True,
     ) -> None:
         self.settings = settings or Settings.load()
         self.document = Document()
@@ -65,20 +70,23 @@ class Session:
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._deliver: Deliver = deliver or self._inbox.put
         self.engine = Engine(self._deliver, device=self.settings.device, threads=self.settings.threads, load=load)
-        self._autosaver = recovery.Autosaver(_write_recovery, self.settings.autosave_seconds)
         self._paths: dict[FaceId, Path] = {}
         self._homes: dict[FaceId, Camera] = {}
         self._views: dict[FaceId, Camera] = {}
         self._thumbnails: dict[FaceId, NDArray[np.uint8]] = {}
         self._hashes: dict[str, str] = {}
-        self.document.saved_changed.connect(self._autosave)
+        self._autosaver: recovery.Autosaver[_Unsaved] | None = None
+        if autosave:
+            self._autosaver = recovery.Autosaver(_write_recovery, self.settings.autosave_seconds)
+            self.document.saved_changed.connect(self._autosave)
         self.document.face_changed.connect(self._follow_camera)
         self.engine.drawn.connect(self._keep_thumbnail)
 
     def close(self) -> None:
         """Ends the threads; the recovery file is deleted, because the session ended well."""
         self.engine.close()
-        self._autosaver.close()
+        if self._autosaver is not None:
+            self._autosaver.close()
 
     # --- the engine's voice ----------------------------------------------------------------------------------------
 
@@ -314,10 +322,14 @@ class Session:
     def transfer(
         self, what: str, source: FaceId, target: FaceId, amount: float = 1.0, *, gesture: object = None
     ) -> None:
-        """Gives a part of ``source`` to ``target``; a gesture always starts again from what it found."""
+        """Gives a part of ``source`` (or several, ``expression,skin``) to ``target``.
+
+        A gesture always starts again from what it found.
+        """
         key = _merge(f"transfer {what} {source}", gesture)
-        base = self.document.base(target, key)
-        edited = transfers.transfer(what, self.document[source], base, amount)
+        edited = self.document.base(target, key)
+        for part in what.split(","):
+            edited = transfers.transfer(part, self.document[source], edited, amount)
         self.document.replace(target, edited, f"{what.capitalize()} from {self.document[source].name}", key)
 
     def blend(self, first: FaceId, second: FaceId, amount: float) -> FaceId:
@@ -519,7 +531,8 @@ class Session:
         self.document.add(face, f"Fit {face.name}", face_id)
 
     def _autosave(self) -> None:
-        self._autosaver.note(tuple(self._file(face_id) for face_id in self.document.unsaved))
+        if self._autosaver is not None:
+            self._autosaver.note(tuple(self._file(face_id) for face_id in self.document.unsaved))
 
     def _follow_camera(self, face_id: FaceId) -> None:
         """The view follows when a step changes the face's own camera."""
@@ -535,7 +548,10 @@ class Session:
             self._thumbnails[target.removeprefix(THUMBNAIL)] = drawn.picture_srgb[..., :3]
 
 
-def _write_recovery(path: Path, files: tuple[project.FaceFile, ...]) -> None:
+_Unsaved: TypeAlias = tuple[project.FaceFile, ...]
+
+
+def _write_recovery(path: Path, files: _Unsaved) -> None:
     if files:
         project.write_gallery(path, files)
     else:

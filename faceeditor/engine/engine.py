@@ -62,6 +62,7 @@ class Engine:
         threads: int | None = None,
         load: Loader = load_model,
         cuda: Callable[[], bool] = cuda_available,
+        pace: Pace | None = None,
     ) -> None:
         self._deliver = deliver
         self._load = load
@@ -74,7 +75,7 @@ class Engine:
         self._pending: dict[str, _Drawing] = {}
         self._coarse: dict[str, DrawRequest] = {}
         self._jobs: list[Job[Any]] = []
-        self._pace = Pace()
+        self._pace = pace or Pace()
         self._closing = False
         self._busy = True
         self._news = Condition()

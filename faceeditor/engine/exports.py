@@ -15,6 +15,7 @@ from faceeditor.engine.requests import Background, compose
 from faceeditor.errors import UserError
 from faceeditor.faces.face import Face
 from faceeditor.files.images import read_image_srgb, write_exr, write_image
+from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
 from faceeditor.models.contract import Frame, RadianceModel
@@ -50,8 +51,6 @@ def picture(
 
 def mesh(model: Any, face: Face, path: Path, mark: Provenance, step: Steps) -> Path:
     """Writes the surface of ``face``, for .glb with its texture and morphs. Returns ``path``."""
-    from faceeditor.files.meshes import write_mesh
-
     require_suffix(path, MESH_SUFFIXES, "mesh")
     step(0.0, "Building the surface")
     whole = path.suffix.lower() == ".glb"

@@ -1,7 +1,7 @@
 """What the engine is asked to draw and what it answers; immutable, so that any thread may hold them."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self, TypeAlias
@@ -126,20 +126,22 @@ class Pace:
 
     SIZES: Final = (384, 256, 192, 128, 96)
     SECONDS: Final = 1 / 14
+    FIRST: Final = 256
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sequence[int] = SIZES) -> None:
+        self._sizes = sizes
         self._per_size: dict[int, float] = {}
         self._times: deque[float] = deque(maxlen=60)
 
     def size(self, limit: int) -> int:
         """The greatest size up to ``limit`` that can be drawn in time; 256 before anything was measured."""
         known = self._per_size
-        for size in (size for size in self.SIZES if size <= limit):
+        for size in (size for size in self._sizes if size <= limit):
             nearest = min(known, key=lambda other: abs(other - size), default=None)
             guess = 0.0 if nearest is None else known[nearest] * (size / nearest) ** 1.5
-            if (nearest is None and size <= 256) or (nearest is not None and guess <= self.SECONDS):
+            if (nearest is None and size <= self.FIRST) or (nearest is not None and guess <= self.SECONDS):
                 return size
-        return min(limit, self.SIZES[-1])
+        return min(limit, self._sizes[-1])
 
     def note(self, size: int, seconds: float, now: float) -> None:
         """Takes a drawn coarse frame into account."""

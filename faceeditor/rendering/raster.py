@@ -114,6 +114,11 @@ class GLRasteriser:
         for unit, name in enumerate(("opacity", "opaque_depth", "previous_depth")):
             self._uniform(name, unit)
 
+    @property
+    def renderer(self) -> str:
+        """The driver's name for what draws."""
+        return str(self._context.info["GL_RENDERER"])
+
     def _uniform(self, name: str, value: int | bool) -> None:
         member = self._program[name]
         assert isinstance(member, moderngl.Uniform)

@@ -1,0 +1,206 @@
+"""Commands that make, change and show faces."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from faceeditor.cli.common import (
+    Answer,
+    Assignments,
+    Background,
+    Device,
+    FaceIn,
+    Fps,
+    Frames,
+    Json,
+    Model,
+    Out,
+    Size,
+    face_path,
+    follow,
+    opened,
+)
+from faceeditor.errors import UserError
+
+if TYPE_CHECKING:
+    from faceeditor.session import Session
+
+RANDOM_SPACES: Final = "identity,skin,hair"
+"""What ``random`` draws unless told otherwise: a person, with a neutral expression in neutral light."""
+
+
+def fit(
+    photo: Annotated[Path, typer.Argument(help="A picture with a face in it.")],
+    out: Out,
+    model: Model = None,
+    quality: Annotated[str, typer.Option(help="draft, standard or best.")] = "standard",
+    box: Annotated[str | None, typer.Option(help="The face's box in photo pixels: left,top,right,bottom.")] = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Make a face from a photo."""
+    face_path(out)
+    corners = None if box is None else _box(box)
+    with opened(device) as session:
+        began = time.monotonic()
+        face_id = follow(session, session.fit_photo(photo, quality=quality, model=model, box=corners))
+        session.save(face_id, out)
+        seconds = time.monotonic() - began
+        figures = dict(session.document[face_id].origin.figures)
+    facts = {"out": str(out), "model": session.document[face_id].model, **figures, "seconds": seconds}
+    told = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items() if name != "seconds")
+    Answer(f"Fitted {photo.name} in {seconds:.1f} s ({told}): {out}", facts).tell(json)
+
+
+def random(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same face.")],
+    out: Out,
+    model: Model = None,
+    spaces: Annotated[str, typer.Option(help="Spaces to draw, separated by commas, or 'all'.")] = RANDOM_SPACES,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Make a random face."""
+    face_path(out)
+    if seed < 0:
+        raise UserError("A seed must not be negative.")
+    with opened(device) as session:
+        face_id = session.new(model)
+        session.randomise(face_id, None if spaces == "all" else spaces.split(","), seed)
+        session.rename(face_id, out.stem)
+        session.save(face_id, out)
+        name = session.document[face_id].model
+    Answer(f"Random face {seed}: {out}", {"out": str(out), "model": name, "seed": seed}).tell(json)
+
+
+def render(
+    face: FaceIn,
+    out: Out,
+    size: Size = 512,
+    yaw: Annotated[float | None, typer.Option(help="Degrees; > 0 shows the subject's left side.")] = None,
+    pitch: Annotated[float | None, typer.Option(help="Degrees; > 0 looks down from above.")] = None,
+    roll: Annotated[float | None, typer.Option(help="Degrees; > 0 turns the camera clockwise.")] = None,
+    fov: Annotated[float | None, typer.Option(help="Vertical field of view in degrees, 1 to 120.")] = None,
+    background: Background = "white",
+    set_: Assignments = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Draw a face to a .png, .jpg or .exr file."""
+    from faceeditor.engine.exports import PICTURE_SUFFIXES, require_size, require_suffix
+    from faceeditor.engine.requests import background_of
+
+    require_suffix(out, PICTURE_SUFFIXES, "picture")
+    require_size(size)
+    if fov is not None and not 1 <= fov <= 120:
+        raise UserError("The field of view must lie between 1 and 120 degrees.")
+    asked = {"yaw": yaw, "pitch": pitch, "roll": roll, "field_of_view": fov}
+    with opened(device) as session:
+        face_id = _open(session, face, set_)
+        shown = session.document[face_id]
+        camera = shown.camera.replace(**{name: value for name, value in asked.items() if value is not None})
+        behind = background_of(background, shown.origin.photo_srgb)
+        began = time.monotonic()
+        follow(session, session.export_picture(face_id, out, size, camera=camera, background=behind))
+        facts = {"out": str(out), "size": size, "seconds": time.monotonic() - began, **_mark(session, face_id)}
+    Answer(f"Drew {face.name}: {out}", facts).tell(json)
+
+
+def mesh(face: FaceIn, out: Out, set_: Assignments = None, device: Device = "auto", json: Json = False) -> None:
+    """Write a face's surface: .glb with texture and ARKit morphs, .obj, .ply or .stl."""
+    with opened(device) as session:
+        face_id = _open(session, face, set_)
+        follow(session, session.export_mesh(face_id, out))
+        facts = {"out": str(out), **_mark(session, face_id)}
+    Answer(f"Wrote the surface of {face.name}: {out}", facts).tell(json)
+
+
+def transfer(
+    what: Annotated[str, typer.Option(help="identity, expression, skin, light, hair or pose.")],
+    source: Annotated[Path, typer.Option("--from", help="The .face file that gives.")],
+    target: Annotated[Path, typer.Option("--to", help="The .face file that takes; it is not changed.")],
+    out: Out,
+    amount: Annotated[float, typer.Option(help="0 nothing, 1 all.")] = 1.0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Give a part of one face to another."""
+    face_path(out)
+    with opened(device) as session:
+        giver, taker = session.open(source), session.open(target)
+        session.transfer(what, giver, taker, amount)
+        session.rename(taker, out.stem)
+        session.save(taker, out)
+    facts = {"out": str(out), "what": what, "amount": amount}
+    Answer(f"{what.capitalize()} of {source.name} given to {target.name}: {out}", facts).tell(json)
+
+
+def interpolate(
+    first: FaceIn,
+    second: FaceIn,
+    out: Out,
+    frames: Frames = 60,
+    fps: Fps = 30,
+    size: Size = 512,
+    background: Background = "white",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Record the way from one face to another to a .mp4 or .gif file."""
+    from faceeditor.engine.requests import background_of
+
+    with opened(device) as session:
+        ends = session.open(first), session.open(second)
+        behind = background_of(background, session.document[ends[0]].origin.photo_srgb)
+        job = session.export_interpolation(*ends, out, frames=frames, fps=fps, size=size, background=behind)
+        follow(session, job)
+        facts = {"out": str(out), "frames": frames, "fps": fps, "seconds": job.elapsed, **_mark(session, ends[0])}
+    Answer(f"Recorded {frames} frames: {out}", facts).tell(json)
+
+
+def turntable(
+    face: FaceIn,
+    out: Out,
+    frames: Frames = 90,
+    fps: Fps = 30,
+    size: Size = 512,
+    background: Background = "white",
+    set_: Assignments = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Record the camera swinging around a face to a .mp4 or .gif file."""
+    from faceeditor.engine.requests import background_of
+
+    with opened(device) as session:
+        face_id = _open(session, face, set_)
+        behind = background_of(background, session.document[face_id].origin.photo_srgb)
+        job = session.export_turntable(face_id, out, frames=frames, fps=fps, size=size, background=behind)
+        follow(session, job)
+        facts = {"out": str(out), "frames": frames, "fps": fps, "seconds": job.elapsed, **_mark(session, face_id)}
+    Answer(f"Recorded {frames} frames: {out}", facts).tell(json)
+
+
+def _open(session: "Session", path: Path, assignments: list[str] | None) -> str:
+    face_id = session.open(path)
+    for assignment in assignments or ():
+        session.assign(face_id, assignment)
+    return face_id
+
+
+def _mark(session: "Session", face_id: str) -> dict[str, Any]:
+    face = session.document[face_id]
+    return {"model": face.model, "provenance": session.provenance(face).extras()}
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"'{text}' is not a box; give left,top,right,bottom in pixels.") from None
+    return left, top, right, bottom
+
+
+COMMANDS: Final = (fit, random, render, mesh, transfer, interpolate, turntable)

@@ -1,0 +1,126 @@
+"""How fast this machine draws: through the very engine that the window uses, beside a dense network in the same run."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from faceeditor.editing.controls import neutral
+from faceeditor.engine.dense_reference import DenseReference
+from faceeditor.engine.engine import Engine
+from faceeditor.engine.jobs import NO_STEPS, Steps
+from faceeditor.engine.requests import Drawn, DrawRequest, Pace
+from faceeditor.faces.face import Face
+from faceeditor.faces.latents import Space
+from faceeditor.faces.layout import EXPRESSION
+from faceeditor.models.contract import Quality, RadianceModel
+
+SIZE: Final = 256
+FULL_SIZE: Final = 512
+DRAG_SECONDS: Final = 3.0
+DRAG_HZ: Final = 60.0
+FRAMES: Final = 24
+DENSE_FRAMES: Final = 3
+
+
+def measure(name: str, threads: int | None = None, device: str = "auto") -> dict[str, Any]:
+    """The figures of ``faceeditor bench`` for the model ``name``; medians, after warming up.
+
+    ``frame.codes_ms`` and ``frame.camera_ms`` are coarse frames of 256 pixels after a code changed and after only the
+    camera moved; ``frame.full_ms`` is a full-quality frame of 512 pixels after a code changed; ``frame.drag_fps`` counts
+    the 256-pixel frames that reach the owner while a slider is dragged through the engine;
+    ``frame.ratio_to_dense_paper`` is how many times longer than ``frame.codes_ms`` a dense network of HeadNeRF's size
+    takes for one frame of 256 pixels.
+    """
+    inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    engine = Engine(inbox.put, device=device, threads=threads, pace=Pace((SIZE,)))
+    try:
+        spaces = engine.load(name).result().spaces
+        generator = np.random.default_rng(1)
+        codes = {space.name: space.random(generator) for space in spaces.values()}
+        face = Face("bench", name, {**codes, EXPRESSION: neutral(spaces[EXPRESSION])})
+        figures = engine.submit("Measure", lambda step: _frames(engine.model(name), face, spaces, step)).result()
+        figures["frame.drag_fps"] = _drag(engine, inbox, face, spaces)
+        dense = engine.submit("Measure the dense network", lambda step: _dense()).result()
+        return {
+            **figures,
+            "frame.dense_paper_ms": dense,
+            "frame.ratio_to_dense_paper": dense / figures["frame.codes_ms"],
+            "model": name,
+            "device": engine.device,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "machine": f"{platform.system()} {platform.machine()}",
+        }
+    finally:
+        engine.close()
+
+
+def _edited(face: Face, spaces: Mapping[str, Space], amount: float) -> Face:
+    """``face`` with its first expression slider at ``amount``."""
+    space = spaces[EXPRESSION]
+    return face.with_code(EXPRESSION, space.moved(face.codes[EXPRESSION], space.directions[0], amount))
+
+
+def _frames(model: RadianceModel, face: Face, spaces: Mapping[str, Space], step: Steps) -> dict[str, float]:
+    amounts = np.linspace(0, 1, FRAMES)
+
+    def codes(index: int) -> None:
+        model.render(_edited(face, spaces, amounts[index]).codes, face.camera, SIZE, Quality.MOVING)
+
+    def camera(index: int) -> None:
+        model.render(face.codes, face.camera.replace(yaw=float(40 * amounts[index] - 20)), SIZE, Quality.MOVING)
+
+    def full(index: int) -> None:
+        model.render(_edited(face, spaces, amounts[index]).codes, face.camera, FULL_SIZE, Quality.FULL)
+
+    with torch.no_grad():
+        return {
+            "frame.codes_ms": _median_ms(codes, FRAMES, step),
+            "frame.camera_ms": _median_ms(camera, FRAMES, step),
+            "frame.full_ms": _median_ms(full, FRAMES // 3, step),
+        }
+
+
+def _median_ms(draw: Callable[[int], object], count: int, step: Steps) -> float:
+    times = []
+    for index in range(count):
+        began = time.perf_counter()
+        draw(index)
+        times.append(time.perf_counter() - began)
+        step(0.0)
+    return statistics.median(times[min(3, count // 2) :]) * 1000
+
+
+def _drag(engine: Engine, inbox: "SimpleQueue[Callable[[], None]]", face: Face, spaces: Mapping[str, Space]) -> float:
+    """Frames a second that arrive while a slider moves faster than anything can be drawn."""
+    arrived: list[float] = []
+
+    def take(drawn: Drawn) -> None:
+        arrived.append(time.perf_counter())
+
+    engine.drawn.connect(take)
+    began = time.perf_counter()
+    moves = 0
+    while (now := time.perf_counter()) - began < DRAG_SECONDS:
+        while moves / DRAG_HZ <= now - began:
+            moves += 1
+            shown = _edited(face, spaces, 0.5 - 0.5 * np.cos(moves / 20))
+            engine.draw(DrawRequest.of(shown, target="viewport", size=SIZE, moving=True))
+        try:
+            inbox.get(timeout=0.002)()
+        except Empty:
+            continue
+    engine.drawn.disconnect(take)
+    settled = [moment for moment in arrived if moment > began + 0.5]
+    return len(settled) / (DRAG_SECONDS - 0.5)
+
+
+def _dense() -> float:
+    network = DenseReference().eval()
+    return _median_ms(lambda index: network(), DENSE_FRAMES + 1, NO_STEPS)
