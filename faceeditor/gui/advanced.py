@@ -65,7 +65,7 @@ class AdvancedSection(Section):
         label = space.components[index] if index < len(space.components) else f"{space.label} {index + 1}"
         low, high = float(space.low[index]), float(space.high[index])
         control = Control(
-            f"{space.name}[{index}]", label, low, max(high, low + 1e-3), min(max(float(space.mean[index]), low), high)
+            f"{space.name}.{index}", label, low, max(high, low + 1e-3), min(max(float(space.mean[index]), low), high)
         )
         row = SliderRow(control)
         row.moved.connect(lambda value: self._set_component(space.name, index, value))

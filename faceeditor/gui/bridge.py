@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 
 
 class Poster(QObject):
-    """Gives the session its ``deliver``: a callable posted from any thread runs soon on the thread this object lives on."""
+    """Gives the session its ``deliver``: a callable posted from any thread runs soon on this object's own thread."""
 
     posted = Signal(object)
 

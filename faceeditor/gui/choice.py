@@ -60,6 +60,6 @@ def words(name: str) -> str:
 
 
 class _QuietBox(QComboBox):
-    def wheelEvent(self, event: QEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QEvent) -> None:
         """Scroll the panel, not the box."""
         event.ignore()

@@ -1,4 +1,4 @@
-"""The gallery: a thumbnail for every open face; drop a face on another to give it something, drop files to open them."""
+"""The gallery: a thumbnail for every open face; a face dropped on another gives it something, dropped files open."""
 
 from __future__ import annotations
 
@@ -114,25 +114,25 @@ class Gallery(QListWidget):
 
     # Qt's events ------------------------------------------------------------------------------------------------------
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Menu of the face under the mouse."""
         item = self.itemAt(event.pos())
         if item is not None:
             self.menu(item.data(_ID)).exec(event.globalPos())
 
-    def mimeData(self, items: list[QListWidgetItem]) -> QMimeData:  # type: ignore[override]  # noqa: N802
+    def mimeData(self, items: list[QListWidgetItem]) -> QMimeData:  # type: ignore[override]
         """A dragged face travels by its id."""
         mime = QMimeData()
         if items:
             mime.setData(_MIME, items[0].data(_ID).encode())
         return mime
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Faces of ours and files are welcome."""
         if event.mimeData().hasFormat(_MIME) or event.mimeData().hasUrls():
             event.acceptProposedAction()
 
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:  # noqa: N802
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """A face has to be over another face; files may be anywhere."""
         over = self.itemAt(event.position().toPoint())
         if event.mimeData().hasUrls() or (over is not None and over.data(_ID) != _carried(event.mimeData())):
@@ -140,7 +140,7 @@ class Gallery(QListWidget):
         else:
             event.ignore()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+    def dropEvent(self, event: QDropEvent) -> None:
         """Files are opened; a face asks what to give."""
         if event.mimeData().hasUrls():
             self.files_dropped.emit([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])

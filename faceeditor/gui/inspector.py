@@ -8,6 +8,7 @@ from itertools import groupby
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
+from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Choice, Direction, Space
@@ -31,6 +32,7 @@ class Inspector(QWidget):
     """Talks to the session about the current face. ``gesture_finished`` when a slider was let go."""
 
     gesture_finished = Signal()
+    trouble = Signal(Exception)
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -206,8 +208,12 @@ class Inspector(QWidget):
     # Acting -----------------------------------------------------------------------------------------------------------
 
     def _act(self, change: Callable[[str], object]) -> None:
-        if self._face_id is not None:
+        if self._face_id is None:
+            return
+        try:
             change(self._face_id)
+        except UserError as error:
+            self.trouble.emit(error)
 
     def _finish(self) -> None:
         self._gesture = object()

@@ -80,7 +80,7 @@ class Presenter(QObject):
             self.refresh(moving=False, edited=True)
 
     def refresh(self, *, moving: bool, edited: bool = False) -> None:
-        """Ask for what is shown: coarse while ``moving``, then in full when the hand rests. ``edited``: the codes changed."""
+        """Ask for what is shown, coarse while ``moving`` and in full when the hand rests; ``edited``: codes changed."""
         if self._face_id is None:
             return
         self._rest.start() if moving else self._rest.stop()

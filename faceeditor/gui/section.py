@@ -23,7 +23,7 @@ class Line(Protocol):
         """Whether a search for ``words`` finds it."""
         ...
 
-    def setVisible(self, visible: bool, /) -> None:  # noqa: N802
+    def setVisible(self, visible: bool, /) -> None:
         """Show or hide it."""
         ...
 
@@ -180,7 +180,7 @@ class _Header(QWidget):
         image = theme.icon("ph.caret-right" if folded else "ph.caret-down", theme.QUIET)
         self._caret.setPixmap(image.pixmap(QSize(12, 12)))
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """A click anywhere on the heading folds."""
         if event.button() is Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
             self.clicked.emit()

@@ -63,7 +63,7 @@ class Track(QSlider):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.show_value(control.neutral)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+    def sizeHint(self) -> QSize:
         """One line high."""
         return QSize(110, theme.ROW - 4)
 
@@ -85,7 +85,7 @@ class Track(QSlider):
         shown = self._fraction(self._exact if value is None else value)
         return _HANDLE + shown * (self.width() - 2 * _HANDLE)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Grab the handle, or bring it under the mouse; Ctrl resets."""
         if event.button() is not Qt.MouseButton.LeftButton:
             return
@@ -97,7 +97,7 @@ class Track(QSlider):
             self._move_to(self._value_at(event.position().x()))
         self._anchor = (event.position().x(), self._exact)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Follow the mouse; Shift is fine."""
         if self._anchor is None:
             return
@@ -107,18 +107,18 @@ class Track(QSlider):
         self._anchor = (event.position().x(), moved)
         self._move_to(min(max(moved, self._control.low), self._control.high))
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Let go: the gesture is over."""
         if self._anchor is not None and event.button() is Qt.MouseButton.LeftButton:
             self._anchor = None
             self.setSliderDown(False)
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Reset, when it was the handle that was double-clicked."""
         if event.button() is Qt.MouseButton.LeftButton and abs(event.position().x() - self.handle_x()) <= 3 * _HANDLE:
             self.reset_asked.emit()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows and pages by Qt; Backspace and Delete reset."""
         if event.key() in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete):
             self.reset_asked.emit()
@@ -128,11 +128,11 @@ class Track(QSlider):
         if self.value() != before:
             self._move_to(self._control.low + self.value() / STEPS * self._span())
 
-    def wheelEvent(self, event: QEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QEvent) -> None:
         """Scroll the panel, not the slider."""
         event.ignore()
 
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, _event: QPaintEvent) -> None:
         """Groove, filled from neutral to the value, a tick where the face started, the handle."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -217,7 +217,7 @@ class SliderRow(QWidget):
         text = f"{self.control.label} {self.control.key}".lower()
         return all(word in text for word in words)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """A double or Ctrl click on the label resets."""
         if watched is self.label and isinstance(event, QMouseEvent):
             control = event.modifiers() & Qt.KeyboardModifier.ControlModifier
@@ -227,7 +227,7 @@ class SliderRow(QWidget):
                 return True
         return super().eventFilter(watched, event)
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Reset, copy, type."""
         self.menu().exec(event.globalPos())
 
@@ -320,7 +320,7 @@ class _Number(QDoubleSpinBox):
         self.setValue(value)
         self.blockSignals(blocked)
 
-    def wheelEvent(self, event: QEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QEvent) -> None:
         """Scroll the panel, not the number."""
         event.ignore()
 

@@ -1,7 +1,7 @@
 """Draws a mesh with VisPy's gloo into a picture, at exactly the camera of the radiance frame.
 
-The context is our own, off screen, and lives on the interface thread: the viewport is painted by QPainter, so that a window
-without working OpenGL still shows faces, and the rest of the window is never recomposed for a new frame.
+The context is our own, off screen, and lives on the interface thread: the viewport is painted by QPainter, so that a
+window without working OpenGL still shows faces, and the rest of the window is never recomposed for a new frame.
 """
 
 from __future__ import annotations

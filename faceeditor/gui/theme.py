@@ -1,4 +1,4 @@
-"""How the window looks: colours, spacing, icons and the one style sheet. Neutral greys, so that skin colours are seen truly."""
+"""How the window looks: colours, spacing, icons, the one style sheet. Neutral greys, so that skin is seen truly."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ QDockWidget > QWidget, QScrollArea, QScrollArea > QWidget > QWidget {{ backgroun
 QStatusBar {{ background: {PANEL}; color: {QUIET}; border-top: 1px solid {WINDOW}; }}
 QStatusBar::item {{ border: 0; }}
 QLineEdit, QAbstractSpinBox, QComboBox, QTextEdit, QPlainTextEdit {{
-    background: {FIELD}; border: 1px solid {LINE}; border-radius: 4px; padding: 2px 5px; selection-background-color: {ACCENT};
+    background: {FIELD}; border: 1px solid {LINE}; border-radius: 4px; padding: 2px 5px;
+    selection-background-color: {ACCENT};
 }}
 QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {{ border-color: {ACCENT}; }}
 QComboBox::drop-down {{ border: 0; width: 18px; }}

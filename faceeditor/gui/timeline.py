@@ -9,6 +9,7 @@ from PySide6.QtCore import QElapsedTimer, QSize, QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from faceeditor.editing.transfer import blend
+from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.gui import theme
 from faceeditor.gui.slider import Control, SliderRow
@@ -86,7 +87,7 @@ class Timeline(QWidget):
         first, second = (self._session.document[face_id] for face_id in self.ends)
         try:
             self.showing.emit(blend(first, second, amount))
-        except Exception as error:  # two faces of different models, told once
+        except UserError as error:
             self.stop()
             self.trouble.emit(error)
 
@@ -134,7 +135,7 @@ class Timeline(QWidget):
         if self.ends is not None:
             try:
                 self._session.blend(*self.ends, self.between.value)
-            except Exception as error:
+            except UserError as error:
                 self.trouble.emit(error)
 
     def _lay_out(self) -> None:

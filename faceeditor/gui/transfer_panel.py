@@ -6,6 +6,7 @@ from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from faceeditor.editing.transfer import TRANSFERS
+from faceeditor.errors import UserError
 from faceeditor.gui import theme
 from faceeditor.gui.slider import Control, SliderRow
 from faceeditor.session import Session
@@ -14,7 +15,6 @@ from faceeditor.session import Session
 class TransferPanel(QWidget):
     """What, from which face, how much. One drag of the amount is one step; ``finished`` when it ends."""
 
-    moved = Signal()
     finished = Signal()
     trouble = Signal(Exception)
 
@@ -63,10 +63,12 @@ class TransferPanel(QWidget):
         if source is None or target is None:
             return
         self.amount.show_value(amount)
-        for what, box in self.parts.items():
-            if box.isChecked():
+        what = ",".join(part for part, box in self.parts.items() if box.isChecked())
+        try:
+            if what:
                 self._session.transfer(what, source, target, amount, gesture=self._gesture)
-        self.moved.emit()
+        except UserError as error:
+            self.trouble.emit(error)
 
     def _finish(self) -> None:
         self.finished.emit()

@@ -1,4 +1,4 @@
-"""The viewport: paints the newest pictures of the face and turns the camera with the mouse. It computes nothing itself."""
+"""The viewport: paints the newest pictures of the face and turns the camera with the mouse. It computes nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Viewport(QWidget):
         """Side of the stage in the screen's own pixels."""
         return round(self.stage.width() * self.devicePixelRatioF())
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         """Room for a picture of 768 pixels."""
         return QSize(800, 800)
 
@@ -126,7 +126,7 @@ class Viewport(QWidget):
 
     # Mouse ------------------------------------------------------------------------------------------------------------
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Left turns, middle or Shift and left shifts, the divider wipes."""
         shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
         if self._on_divider(event.position()) and event.button() is Qt.MouseButton.LeftButton:
@@ -140,7 +140,7 @@ class Viewport(QWidget):
         self._drag = (event.position(), action)
         self.setCursor(_CURSORS[action])
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Carry on what the press began."""
         if self._drag is None:
             self.setCursor(_CURSORS["wipe"] if self._on_divider(event.position()) else Qt.CursorShape.OpenHandCursor)
@@ -154,7 +154,7 @@ class Viewport(QWidget):
             turn = navigation.pan if action == "pan" else navigation.orbit
             self._go(turn(self._camera, moved.x(), moved.y()), moving=True)
 
-    def mouseReleaseEvent(self, _event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
         """The last camera is drawn in full."""
         if self._drag is not None:
             action = self._drag[1]
@@ -163,14 +163,14 @@ class Viewport(QWidget):
             if action != "wipe":
                 self._go(self._camera, moving=False)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """The wheel zooms; with Ctrl it changes the lens and keeps the head's size."""
         steps = event.angleDelta().y() / 120
         lens = event.modifiers() & Qt.KeyboardModifier.ControlModifier
         change = navigation.change_lens if lens else navigation.zoom
         self._go(change(self._camera, steps), moving=True)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Another size wants another picture."""
         super().resizeEvent(event)
         self.resized.emit()
@@ -194,7 +194,7 @@ class Viewport(QWidget):
 
     # Painting ---------------------------------------------------------------------------------------------------------
 
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, _event: QPaintEvent) -> None:
         """Surround, stage, pictures, words."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

@@ -1,0 +1,402 @@
+"""The main window: puts the panels in their places and ties them to the session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from PySide6.QtCore import QSettings, QSize, Qt
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QMessageBox, QSizePolicy, QToolBar, QToolButton, QWidget
+
+from faceeditor import __version__
+from faceeditor.engine.jobs import Job, JobState
+from faceeditor.gui import actions, dialogs, theme
+from faceeditor.gui.commands import Commands
+from faceeditor.gui.gallery import Gallery
+from faceeditor.gui.history import History
+from faceeditor.gui.inspector import Inspector
+from faceeditor.gui.presenter import BACKGROUNDS, Presenter, Versus
+from faceeditor.gui.status import Status
+from faceeditor.gui.surface import Shading
+from faceeditor.gui.timeline import Timeline
+from faceeditor.gui.transfer_panel import TransferPanel
+from faceeditor.gui.viewport import Mode, Viewport
+from faceeditor.resources import user_config_dir
+from faceeditor.session import Session
+
+_SIZE: Final = QSize(1480, 920)
+_LAYOUT_VERSION: Final = 1
+
+
+class Window(QMainWindow):
+    """One session in one window. ``files`` are opened as soon as the model is ready."""
+
+    def __init__(self, session: Session, files: list[Path] | None = None) -> None:
+        super().__init__()
+        self.session = session
+        self._files = files or []
+        self._started = False
+        self.setWindowTitle("FaceEditor")
+        self.setAcceptDrops(True)
+        self.setDockNestingEnabled(True)
+        self.commands = Commands(session, self)
+        self.viewport = Viewport()
+        self.presenter = Presenter(session, self.viewport)
+        self.gallery = Gallery(session)
+        self.inspector = Inspector(session)
+        self.transfer = TransferPanel(session)
+        self.timeline = Timeline(session)
+        self.history = History(session.document)
+        self.status = Status(session)
+        self.actions_by_name = actions.build(self)
+        self._lay_out()
+        self._build_menus()
+        self._build_toolbar()
+        self._connect_session()
+        self._connect_panels()
+        self._connect_actions()
+        self._restore_geometry()
+        self._show_history()
+        self.viewport.say("Loading the face model…")
+        self.viewport.setFocus()
+        self.commands.guard(lambda: session.load(session.settings.model))
+
+    # Building ---------------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        self.setCentralWidget(self.viewport)
+        self.setStatusBar(self.status)
+        area = Qt.DockWidgetArea
+        self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
+        self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
+        self._docks = [
+            self._dock("Gallery", self.gallery, area.LeftDockWidgetArea),
+            self._dock("History", self.history, area.LeftDockWidgetArea),
+            self._dock("Inspector", self.inspector, area.RightDockWidgetArea),
+            self._dock("Transfer", self.transfer, area.RightDockWidgetArea),
+            self._dock("Timeline", self.timeline, area.BottomDockWidgetArea),
+        ]
+        gallery, history, inspector, transfer, _ = self._docks
+        self.resizeDocks([gallery, inspector], [224, 380], Qt.Orientation.Horizontal)
+        self.resizeDocks([gallery, history], [620, 200], Qt.Orientation.Vertical)
+        self.resizeDocks([inspector, transfer], [640, 200], Qt.Orientation.Vertical)
+
+    def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(title)
+        dock.setWidget(widget)
+        feature = QDockWidget.DockWidgetFeature
+        dock.setFeatures(feature.DockWidgetClosable | feature.DockWidgetMovable | feature.DockWidgetFloatable)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _build_menus(self) -> None:
+        self._recent = QMenu("Open recent", self)
+        self._recent.aboutToShow.connect(self._fill_recent)
+        self._background = self._choice_menu("Background", BACKGROUNDS, self.session.settings.background, self._behind)
+        self._versus = self._choice_menu(
+            "Wipe against",
+            {"Photo": Versus.PHOTO, "How the face started": Versus.START, "Surface": Versus.SURFACE},
+            Versus.PHOTO,
+            self.presenter.set_versus,
+        )
+        self._shading = self._choice_menu(
+            "Surface shading", {kind.capitalize(): kind for kind in Shading}, Shading.CLAY, self.presenter.set_shading
+        )
+        panels = QMenu("Panels", self)
+        panels.addActions([dock.toggleViewAction() for dock in self._docks])
+        self._menu(
+            "&File", "new fit open", self._recent, "| save save_as save_gallery |", self._export_menu(), "| quit"
+        )
+        self._menu("&Edit", "undo redo | random mirror reset | duplicate remove | search")
+        views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
+        looks = (self._background, self._versus, self._shading)
+        self._menu("&View", f"look surface both wipe | {views} |", *looks, panels)
+        self._menu("&Help", "keys about")
+
+    def _menu(self, title: str, *parts: str | QMenu) -> None:
+        menu = self.menuBar().addMenu(title)
+        for part in parts:
+            if isinstance(part, QMenu):
+                menu.addMenu(part)
+                continue
+            for name in part.split():
+                menu.addSeparator() if name == "|" else menu.addAction(self.actions_by_name[name])
+
+    def _export_menu(self) -> QMenu:
+        menu = QMenu("Export", self)
+        menu.addActions([self.actions_by_name[f"export_{kind}"] for kind in ("picture", "mesh", "turntable")])
+        return menu
+
+    def _choice_menu(self, title: str, options: dict[str, Any], chosen: Any, act: Any) -> QMenu:
+        menu, group = QMenu(title, self), QActionGroup(self)
+        for text, value in options.items():
+            action = QAction(text, menu, checkable=True, checked=value == chosen)
+            action.triggered.connect(lambda _checked, value=value: act(value))
+            group.addAction(action)
+            menu.addAction(action)
+        return menu
+
+    def _build_toolbar(self) -> None:
+        bar = QToolBar("Tools")
+        bar.setObjectName("Tools")
+        bar.setMovable(False)
+        bar.setIconSize(QSize(18, 18))
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        for name in "fit open save | undo redo random |".split():
+            bar.addSeparator() if name == "|" else bar.addAction(self.actions_by_name[name])
+        for name in ("open", "save", "undo", "redo"):
+            button = bar.widgetForAction(self.actions_by_name[name])
+            if isinstance(button, QToolButton):
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        bar.addWidget(_menu_button("Export", "ph.export", self._export_menu()))
+        spacer = QWidget()
+        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        bar.addWidget(spacer)
+        modes = QActionGroup(self)
+        for mode in Mode:
+            modes.addAction(self.actions_by_name[mode.value])
+            bar.addAction(self.actions_by_name[mode.value])
+        self.actions_by_name[Mode.LOOK.value].setChecked(True)
+        bar.addSeparator()
+        bar.addWidget(_menu_button("Background", "ph.image-square", self._background))
+        bar.addWidget(_menu_button("View", "ph.video-camera", self._views_menu()))
+        self.addToolBar(bar)
+
+    def _views_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.addActions([action for name, action in self.actions_by_name.items() if name.startswith("view_")])
+        return menu
+
+    # Wiring -----------------------------------------------------------------------------------------------------------
+
+    def _connect_session(self) -> None:
+        session, document = self.session, self.session.document
+        session.model_ready.connect(self._model_ready)
+        session.failed.connect(lambda sentence, details: dialogs.show_error(self, sentence, details))
+        session.view_changed.connect(self._view_changed)
+        document.current_changed.connect(self._show_current)
+        document.face_changed.connect(self._face_changed)
+        document.history_changed.connect(self._show_history)
+        document.saved_changed.connect(self._show_title)
+
+    def _connect_panels(self) -> None:
+        self.inspector.gesture_finished.connect(lambda: self.presenter.refresh(moving=False, edited=True))
+        self.inspector.trouble.connect(lambda error: dialogs.show_exception(self, error))
+        self.transfer.finished.connect(lambda: self.presenter.refresh(moving=False, edited=True))
+        self.transfer.trouble.connect(lambda error: dialogs.show_exception(self, error))
+        self.timeline.showing.connect(self.presenter.show_version)
+        self.timeline.trouble.connect(lambda error: dialogs.show_exception(self, error))
+        self.timeline.record_asked.connect(self._record)
+        self.gallery.files_dropped.connect(self.commands.open_files)
+        self.gallery.gift.connect(self.commands.give)
+        self.gallery.wanted.connect(self._gallery_wants)
+        self.status.preview.connect(self.presenter.show_preview)
+        self.status.job_ended.connect(self._job_ended)
+        self.presenter.trouble.connect(self.status.tell)
+
+    def _connect_actions(self) -> None:
+        document, commands, session = self.session.document, self.commands, self.session
+        handlers = {
+            "open": commands.open,
+            "save": commands.save,
+            "save_as": commands.save_as,
+            "save_gallery": commands.save_gallery,
+            "fit": commands.fit,
+            "new": lambda: commands.guard(session.new),
+            "random": lambda: self._on_current(session.randomise),
+            "duplicate": lambda: self._on_current(session.duplicate),
+            "remove": lambda: self._on_current(session.remove),
+            "mirror": lambda: self._on_current(session.mirror),
+            "reset": lambda: self._on_current(lambda face: session.reset(face, "all")),
+            "undo": document.undo,
+            "redo": document.redo,
+            "export_picture": commands.export_picture,
+            "export_mesh": commands.export_mesh,
+            "export_turntable": commands.export_turntable,
+            "search": lambda: self.inspector.search.setFocus(Qt.FocusReason.ShortcutFocusReason),
+            "keys": self._show_keys,
+            "about": self._show_about,
+            "quit": self.close,
+            "view_reset": lambda: self._on_current(session.reset_view),
+        }
+        for name, handler in handlers.items():
+            self.actions_by_name[name].triggered.connect(lambda _checked=False, handler=handler: handler())
+        for mode in Mode:
+            self.actions_by_name[mode.value].triggered.connect(lambda _on, mode=mode: self.presenter.set_mode(mode))
+        for name, action in self.actions_by_name.items():
+            view = name.removeprefix("view_")
+            if view != name and view != "reset":
+                action.triggered.connect(
+                    lambda _on, view=view: self._on_current(lambda face: session.standard_view(face, view))
+                )
+
+    def _on_current(self, act: Any) -> None:
+        face_id = self.session.document.current
+        if face_id is not None:
+            self.commands.guard(lambda: act(face_id))
+
+    # Following the session --------------------------------------------------------------------------------------------
+
+    def _model_ready(self, _name: str) -> None:
+        self.viewport.say("")
+        if self._started:
+            self._show_current(self.session.document.current)
+            return
+        self._started = True
+        recovered = self.commands.offer_recovery()
+        if self._files:
+            self.commands.open_files(self._files)
+        elif not recovered:
+            self.commands.guard(self.session.samples)
+        self._show_current(self.session.document.current)
+
+    def _show_current(self, face_id: str | None) -> None:
+        loaded = face_id is not None and self._loaded(self.session.document[face_id].model)
+        shown = face_id if loaded else None
+        self.inspector.show_face(shown)
+        self.presenter.show_face(shown)
+        if self._started:
+            self.viewport.say("" if face_id is not None else "Drop a photo or a .face file here")
+        self._show_title()
+
+    def _loaded(self, model: str) -> bool:
+        """Whether the sliders of ``model`` are known; asks for it to be loaded if not."""
+        if self.session.engine.loaded(model) is not None:
+            return True
+        self.commands.guard(lambda: self.session.load(model))
+        return False
+
+    def _face_changed(self, face_id: str) -> None:
+        if face_id == self.session.document.current:
+            self.inspector.refresh()
+            self.presenter.refresh(moving=True, edited=True)
+
+    def _view_changed(self, face_id: str) -> None:
+        if face_id == self.session.document.current:
+            camera = self.session.view(face_id)
+            self.viewport.show_camera(camera)
+            self.inspector.show_camera(camera)
+            self.presenter.refresh(moving=True)
+
+    def _show_history(self) -> None:
+        document = self.session.document
+        self.actions_by_name["undo"].setEnabled(document.can_undo)
+        self.actions_by_name["redo"].setEnabled(document.can_redo)
+        done, steps = document.position, document.history
+        self.actions_by_name["undo"].setText(f"Undo {steps[done - 1]}" if document.can_undo else "Undo")
+        self.actions_by_name["redo"].setText(f"Redo {steps[done]}" if document.can_redo else "Redo")
+
+    def _show_title(self) -> None:
+        document = self.session.document
+        if document.current is not None:
+            self.setWindowTitle(f"{document[document.current].name}[*] – FaceEditor")
+            self.setWindowModified(document.current in document.unsaved)
+
+    def _job_ended(self, job: Job[Any]) -> None:
+        if job.state is JobState.FAILED:
+            error = job.exception
+            dialogs.show_exception(self, error) if error is not None else dialogs.show_error(self, job.error)
+            if not self._started:
+                self.viewport.say(job.error)
+        elif job.state is JobState.CANCELLED:
+            self.status.tell(f"{job.label} was cancelled.")
+
+    def _gallery_wants(self, what: str, face_id: str) -> None:
+        deeds = {
+            "save": self.commands.save,
+            "export_picture": self.commands.export_picture,
+            "export_mesh": self.commands.export_mesh,
+            "duplicate": self.session.duplicate,
+            "remove": self.session.remove,
+        }
+        self.commands.guard(lambda: deeds[what](face_id))
+
+    def _record(self, what: str) -> None:
+        if what == "turntable":
+            self.commands.export_turntable()
+        elif self.timeline.ends is not None:
+            self.commands.export_interpolation(*self.timeline.ends)
+
+    def _behind(self, setting: str) -> None:
+        self.commands.guard(lambda: self.presenter.set_background(setting))
+
+    def _fill_recent(self) -> None:
+        self._recent.clear()
+        for path in self.session.settings.recent:
+            action = self._recent.addAction(Path(path).name)
+            action.setToolTip(str(path))
+            action.triggered.connect(lambda _checked=False, path=path: self.commands.open_files([Path(path)]))
+        self._recent.setEnabled(bool(self.session.settings.recent))
+
+    def _show_keys(self) -> None:
+        QMessageBox.information(self, "Keys and mouse", actions.help_text())
+
+    def _show_about(self) -> None:
+        models = "<br>".join(f"{info.name}: {info.error or info.hash[:12]}" for info in self.session.models())
+        text = f"<h3>FaceEditor {__version__}</h3><p>Edit faces through trained face models.</p><p>{models}</p>"
+        QMessageBox.about(self, "About FaceEditor", text)
+
+    # Qt's events ------------------------------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Hold B: how the face started."""
+        if event.key() == Qt.Key.Key_B and not event.isAutoRepeat():
+            self.presenter.hold_start(True)
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """B let go: the face as it is."""
+        if event.key() == Qt.Key.Key_B and not event.isAutoRepeat():
+            self.presenter.hold_start(False)
+        else:
+            super().keyReleaseEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Files may be dropped anywhere."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Dropped files are opened."""
+        self.commands.open_files(Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile())
+        event.acceptProposedAction()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask about unsaved faces, remember the layout, end the session."""
+        if not self.commands.may_close():
+            event.ignore()
+            return
+        self.timeline.stop()
+        settings = _layout_file()
+        settings.setValue("geometry", self.saveGeometry())
+        settings.setValue("layout", self.saveState(_LAYOUT_VERSION))
+        settings.sync()
+        self.commands.guard(self.session.settings.save)
+        self.session.close()
+        event.accept()
+
+    def _restore_geometry(self) -> None:
+        settings = _layout_file()
+        geometry, layout = settings.value("geometry"), settings.value("layout")
+        if geometry is None or not self.restoreGeometry(geometry):
+            available = self.screen().availableSize()
+            self.resize(_SIZE.boundedTo(available))
+        if layout is not None:
+            self.restoreState(layout, _LAYOUT_VERSION)
+
+
+def _layout_file() -> QSettings:
+    return QSettings(str(user_config_dir() / "window.ini"), QSettings.Format.IniFormat)
+
+
+def _menu_button(text: str, image: str, menu: QMenu) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setIcon(theme.icon(image))
+    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    button.setMenu(menu)
+    return button
