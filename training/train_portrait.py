@@ -212,7 +212,8 @@ def make_loop(config: TrainConfig, network: PortraitNetwork, out: Path) -> Loop:
     def loss_of(model: nn.Module, truth: Truth, step: int) -> dict[str, Tensor]:
         pictures = truth.sample.pictures.contiguous(memory_format=torch.channels_last)
         terms = losses(model(pictures), truth)
-        return {"total": torch.stack(list(terms.values())).sum(), **terms}
+        total = torch.stack(list(terms.values())).sum()
+        return {"total": total, **{name: term.detach() for name, term in terms.items()}}
 
     return Loop(config.loop, out, network.channels_last(), loss_of, _groups(network, config.loop))
 

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+
+from faceeditor.errors import UserError
+from faceeditor.faces import landmarks as points
+from faceeditor.faces import layout
+from faceeditor.faces.camera import Camera
+from faceeditor.models.bundle import read_bundle, write_bundle
+from faceeditor.models.portrait import (
+    GUESSED,
+    MIRROR_ROTATION,
+    PortraitConfig,
+    PortraitNetwork,
+    expectation,
+    mirrored_codes,
+    rotation_from_six,
+    unmirrored,
+)
+
+TINY = PortraitConfig(size=64, widths=(8, 8, 8, 8, 8), pyramid=8, blocks=1, summary=16)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return PortraitNetwork(TINY).eval()
+
+
+def test_shapes_are_those_that_are_promised(network):
+    said = network(torch.rand(2, 3, 64, 64))
+    assert said.landmarks.shape == (2, 68, 2)
+    assert said.heat.shape == (2, 68, 16, 16)
+    assert said.mask.shape == (2, 1, 32, 32)
+    assert said.rotation.shape == (2, 3, 3)
+    assert {name: code.shape[1] for name, code in said.codes.items()} == {name: layout.DIMS[name] for name in GUESSED}
+
+
+def test_rotations_are_rotations():
+    rotations = rotation_from_six(torch.randn(50, 6, dtype=torch.float64))
+    torch.testing.assert_close(rotations @ rotations.transpose(1, 2), torch.eye(3).double().expand(50, 3, 3))
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(50).double())
+
+
+def test_expectation_of_a_sharp_map_is_its_cell():
+    heat = torch.full((1, 1, 10, 20), -50.0)
+    heat[0, 0, 3, 7] = 50
+    torch.testing.assert_close(expectation(heat)[0, 0], torch.tensor([7.5 / 20, 3.5 / 10]))
+
+
+def test_the_mirror_order_is_an_involution_that_swaps_the_sides():
+    order = points.MIRROR
+    np.testing.assert_array_equal(order[order], np.arange(68))
+    assert set(order[points.RIGHT_EYE]) == set(range(68)[points.LEFT_EYE])
+    assert set(order[points.RIGHT_BROW]) == set(range(68)[points.LEFT_BROW])
+    assert set(order[points.OUTER_LIPS]) == set(range(68)[points.OUTER_LIPS])
+    assert order[points.CHIN] == points.CHIN
+
+
+def test_the_mirrored_rotation_is_that_of_the_mirrored_camera():
+    camera = Camera(yaw=33, pitch=-12, roll=7)
+    other = Camera(yaw=-33, pitch=-12, roll=-7)
+    np.testing.assert_allclose(camera.rotation() * MIRROR_ROTATION.numpy(), other.rotation(), atol=1e-12)
+
+
+def test_unmirroring_twice_changes_nothing(network):
+    said = network(torch.rand(2, 3, 64, 64))
+    again = unmirrored(unmirrored(said))
+    for before, after in zip(said[:-1], again[:-1], strict=True):
+        torch.testing.assert_close(before, after)
+
+
+def test_mirrored_codes():
+    names = layout.EXPRESSION_COMPONENTS
+    code = torch.zeros(1, 64)
+    code[0, names.index("mouthSmileLeft")], code[0, names.index("jawOpen")] = 0.7, 0.3
+    signs = torch.ones(100)
+    mirrored = mirrored_codes(layout.EXPRESSION, code, signs)
+    assert mirrored[0, names.index("mouthSmileRight")] == pytest.approx(0.7)
+    assert mirrored[0, names.index("jawOpen")] == pytest.approx(0.3)
+    assert mirrored.sum() == pytest.approx(1.0)
+    light = torch.arange(27.0).reshape(1, 27)
+    table = mirrored_codes(layout.LIGHT, light, signs).reshape(9, 3)
+    np.testing.assert_array_equal(torch.sign(table[1:, 0]), [1, 1, -1, -1, 1, 1, -1, 1])
+
+
+def test_reading_a_mirrored_picture_gives_the_mirrored_reading(network):
+    picture = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    said, other = network.read(picture), network.read(np.ascontiguousarray(picture[:, :, ::-1]))
+    np.testing.assert_allclose(other.landmarks[:, points.MIRROR] * [-1, 1] + [64, 0], said.landmarks, atol=1e-3)
+    np.testing.assert_allclose(other.mask[:, :, ::-1], said.mask, atol=1e-5)
+    np.testing.assert_allclose(other.rotation * MIRROR_ROTATION.numpy(), said.rotation, atol=1e-5)
+
+
+def test_only_square_pictures_are_read(network):
+    with pytest.raises(ValueError, match="square"):
+        network.read(np.zeros((1, 64, 80, 3), np.uint8))
+
+
+def bundle_of(network, folder, **changes):
+    write_bundle(
+        folder,
+        architecture="portrait",
+        configuration=network.configuration() | changes,
+        training={},
+        tensors=network.state_dict(),
+    )
+    return read_bundle(folder)
+
+
+def test_a_bundle_brings_the_network_back(network, tmp_path):
+    again = PortraitNetwork.from_bundle(bundle_of(network, tmp_path / "small"), torch.device("cpu"))
+    picture = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    assert again.name == "small"
+    np.testing.assert_allclose(again.read(picture).landmarks, network.read(picture).landmarks, atol=0.2)
+
+
+def test_a_bundle_that_does_not_fit_is_one_sentence(network, tmp_path):
+    with pytest.raises(UserError, match="does not fit"):
+        PortraitNetwork.from_bundle(bundle_of(network, tmp_path / "bad", pyramid=12), torch.device("cpu"))
+    with pytest.raises(UserError, match="does not fit"):
+        PortraitNetwork.from_bundle(bundle_of(network, tmp_path / "odd", surprise=1), torch.device("cpu"))
