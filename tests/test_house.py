@@ -3,7 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("faceeditor", "training") for path in (ROOT / folder).rglob("*.py"))
@@ -37,3 +41,35 @@ def test_no_file_that_is_read_can_run_code():
 def test_no_file_grows_beyond_reading():
     long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     assert {name: lines for name, lines in long.items() if lines > 600} == {}
+
+
+def imported(path):
+    """The top-level names of what a module imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def test_every_import_is_declared():
+    """A library that only another library brings along would be missing one day."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base, training = project["dependencies"], project["optional-dependencies"]["training"]
+    declared = {
+        folder: {Requirement(line).name.lower() for line in lines}
+        for folder, lines in (
+            ("faceeditor", base),
+            ("training", base + training),
+        )
+    }
+    origins = packages_distributions()
+    ours = {*sys.stdlib_module_names, "faceeditor", "training"}
+    missing = {
+        (str(path.relative_to(ROOT)), name)
+        for path in SOURCES
+        for name in set(imported(path)) - ours
+        if not {origin.lower().replace("_", "-") for origin in [name, *origins.get(name, [])]}
+        & {name.replace("_", "-") for name in declared[path.relative_to(ROOT).parts[0]]}
+    }
+    assert missing == set()
