@@ -32,8 +32,8 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
     """The figures of ``faceeditor bench`` for the model ``name``; medians, after warming up.
 
     ``frame.codes_ms`` and ``frame.camera_ms`` are coarse frames of 256 pixels after a code changed and after only the
-    camera moved; ``frame.full_ms`` is a full-quality frame of 512 pixels after a code changed; ``frame.drag_fps`` counts
-    the 256-pixel frames that reach the owner while a slider is dragged through the engine;
+    camera moved; ``frame.full_ms`` is a full-quality frame of 512 pixels after a code changed; ``frame.drag_fps``
+    counts the 256-pixel frames that reach the owner while a slider is dragged through the engine;
     ``frame.ratio_to_dense_paper`` is how many times longer than ``frame.codes_ms`` a dense network of HeadNeRF's size
     takes for one frame of 256 pixels.
     """

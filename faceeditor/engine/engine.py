@@ -170,7 +170,7 @@ class Engine:
         if name not in self._models:
             model = self._load(name, self.device)
             self._models[name] = model
-            self._loaded[name] = Loaded(MappingProxyType(dict(model.spaces)), capabilities(model))
+            self._loaded[name] = Loaded(MappingProxyType(dict(getattr(model, "spaces", {}))), capabilities(model))
             self._deliver(lambda: self.model_ready.emit(name))
         return self._models[name]
 

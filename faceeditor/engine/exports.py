@@ -114,13 +114,13 @@ def fit(
 
     ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
     """
-    from faceeditor.fitting.photo import FitProgress, fit_photo
-    from faceeditor.fitting.portrait import analyse
-
     if quality not in QUALITIES:
         raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
     step(0.0, "Reading the photo")
     photo = read_image_srgb(path)
+    from faceeditor.fitting.photo import FitProgress, fit_photo
+    from faceeditor.fitting.portrait import analyse
+
     model = able(model_of(name), "fitting")
     step(0.02, "Finding the face")
     portrait = analyse(photo, model_of(PORTRAIT_MODEL), box=box, landmarks=landmarks)

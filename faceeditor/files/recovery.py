@@ -29,13 +29,13 @@ def recovery_dir() -> Path:
 
 def left_behind() -> tuple[Path, ...]:
     """Recovery files of sessions that ended without closing, newest first."""
-    found = [path for path in recovery_dir().glob(f"*{GALLERY_SUFFIX}") if not _is_held(path.with_suffix(_LOCK))]
+    found = [path for path in recovery_dir().glob(f"[!.]*{GALLERY_SUFFIX}") if not _is_held(path.with_suffix(_LOCK))]
     return tuple(sorted(found, key=lambda path: path.stat().st_mtime, reverse=True))
 
 
 def discard(path: Path) -> None:
-    """Deletes a recovery file."""
-    for file in (path, path.with_suffix(_LOCK)):
+    """Deletes a recovery file, and what a crash in the middle of saving left beside it."""
+    for file in (path, path.with_suffix(_LOCK), *path.parent.glob(f".{path.stem}-*")):
         with suppress(OSError):
             file.unlink()
 
