@@ -20,9 +20,9 @@ CONTOUR_YAW: Final = 20.0
 
 NANOMETRES: Final = 1e-9
 MODE_STEPS: Final = 32000
-UV_STEPS: Final = 65535
+UV_STEPS: Final = 65536
 """How bundles store numbers for which float16 is too coarse: positions as whole nanometres, a mode's offsets as whole
-steps of 1 / 32000 of its largest one, texture places as whole steps of 1 / 65535."""
+steps of 1 / 32000 of its largest one, texture places as whole steps of 1 / 65536."""
 
 
 class HairRange(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from faceeditor.models.template import UV_STEPS
 from training.template.half import PARTS, Half
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -37,7 +38,7 @@ BOXES: Final = ((0.0, FACE + GUTTER, 0.5 - 0.5 * 0.35, 1.0), (0.0, 0.0, 0.5 - 0.
 
 
 def lay_out(half: Half) -> Floats:
-    """Atlas position of every wedge of the right half, (wedges, 2), all with u <= 0.5."""
+    """Atlas position of every wedge of the right half, (wedges, 2), u <= 0.5, in steps that bundles can hold."""
     out = np.zeros((len(half.wedge_uv), 2))
     part_of = np.zeros(half.wedge_chart.max() + 1, np.int64)
     part_of[half.chart] = half.part
@@ -53,7 +54,7 @@ def lay_out(half: Half) -> Floats:
             loose.append((chart, (uv - uv.min(axis=0)) * SCALES[PARTS[part]]))
     for chart, corner in _shelves([(chart, box.max(axis=0)) for chart, box in loose]).items():
         out[half.wedge_chart == chart] = dict(loose)[chart] + corner
-    return out
+    return np.asarray(np.round(out * UV_STEPS) / UV_STEPS)
 
 
 def _shelves(sizes: list[tuple[int, Floats]]) -> dict[int, Floats]:
