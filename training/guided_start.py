@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch.nn import functional
 
 from faceeditor.models.appearance import AppearanceConfig, Window
@@ -17,7 +18,9 @@ from faceeditor.models.proxy import Proxy, Sheet
 from faceeditor.models.template import Template
 from faceeditor.rendering.colour import srgb8_to_linear
 from training.studio.assets import DETAIL_RANGE, HAIR_STYLES, Assets
+from training.studio.gl import standalone_context
 from training.studio.head import HeadModel
+from training.studio.occlusion import Openness
 from training.studio.renderer import LASH_LINEAR, TEETH_LINEAR, TONGUE_LINEAR
 from training.template.bake import StudioMap, studio_map
 from training.template.half import PARTS
@@ -29,7 +32,13 @@ FINER: Final = 2
 """Textures are read this much finer than they are stored, and averaged."""
 LASH_OPACITY: Final = 0.8
 BROW_OPACITY: Final = 0.9
-WET: Final = {"eye": (1.0, 350.0), "teethUpper": (0.5, 60.0), "teethLower": (0.5, 60.0), "gums": (0.5, 60.0), "tongue": (0.5, 60.0)}
+WET: Final = {
+    "eye": (0.6, 350.0),
+    "teethUpper": (0.5, 60.0),
+    "teethLower": (0.5, 60.0),
+    "gums": (0.5, 60.0),
+    "tongue": (0.5, 60.0),
+}
 """Strength and sharpness of the wet highlight, by part."""
 FLAT: Final = {"teethUpper": TEETH_LINEAR, "teethLower": TEETH_LINEAR, "gums": TONGUE_LINEAR, "tongue": TONGUE_LINEAR}
 SKIN_PARTS: Final = ("skin", "mouth", "eyesocket")
@@ -42,7 +51,8 @@ class Start:
         self.head = HeadModel.load(data)
         self.assets = Assets(data)
         self.atlas, self.tile = atlas, tile
-        self.map: StudioMap = studio_map(self.head, build_mesh(self.head), atlas * FINER)
+        self.mesh = build_mesh(self.head)
+        self.map: StudioMap = studio_map(self.head, self.mesh, atlas * FINER)
         self.sheet = Sheet(rows=3, columns=4, tile=tile)
 
     def model(self, template: Template, features: int, hidden: int, finish: int) -> GuidedHead:
@@ -54,7 +64,7 @@ class Start:
                 sheet=self.sheet,
                 features=features,
                 hidden=hidden,
-                shade=64,
+                vertices=len(template.render_vertex),
                 strands=len(template.hair_rest),
                 brow_window=bounds((brows > 0).any(0)),
                 eye_windows=self._eye_windows(),
@@ -62,12 +72,12 @@ class Start:
             finish=finish,
         )
         model = GuidedHead(config, Proxy(template, self.sheet))
-        self._fill(model, brows)
+        self._fill(model, template, brows)
         model.show_opacity()
         return model
 
     @torch.no_grad()
-    def _fill(self, model: GuidedHead, brows: Floats) -> None:
+    def _fill(self, model: GuidedHead, template: Template, brows: Floats) -> None:
         appearance = model.appearance
         appearance.skins.copy_(torch.from_numpy(self._skins()))
         top, bottom, left, right = appearance.config.brow_window
@@ -77,8 +87,23 @@ class Start:
         ):
             parameter.copy_(torch.from_numpy(self._irises(side)[:, :, top:bottom, left:right]))
         appearance.material.copy_(torch.from_numpy(self._material())[None])
+        self._fill_openness(model, template)
         appearance.cards[0, :2] = torch.from_numpy(self._cards())
         appearance.lash_colour.copy_(torch.tensor(LASH_LINEAR))
+
+    @torch.no_grad()
+    def _fill_openness(self, model: GuidedHead, template: Template) -> None:
+        """What the studio measured of the sky that vertices see; the template's vertices are some of the studio's."""
+        measured = Openness.of(standalone_context(), self.head, self.assets)
+        source = self.mesh.source[template.render_vertex.numpy()]
+        appearance = model.appearance
+        appearance.head_openness.copy_(torch.from_numpy(measured.head[source]))
+        appearance.opened.copy_(torch.from_numpy(measured.expressions[:, source]))
+        appearance.hair_cover.copy_(torch.from_numpy(measured.under_hair[:, source]))
+        for name, limits in template.styles.items():
+            style = self.assets.hair(name)
+            _, nearest = cKDTree(style.vertices).query(template.hair_rest[limits.vertices].numpy())
+            appearance.strand_openness[limits.vertices] = torch.from_numpy(measured.hair[name][nearest])
 
     def _part(self, *names: str) -> NDArray[np.bool_]:
         """Which texels of the fine map belong to parts."""
@@ -149,18 +174,17 @@ class Start:
         return np.stack(out)
 
     def _material(self) -> Floats:
-        """The material maps (8, A, A)."""
+        """The material maps (7, A, A)."""
         skin = self._part(*SKIN_PARTS)
-        fine = np.zeros((8, *skin.shape), np.float32)
-        fine[0] = 1.0
-        fine[1:4] = 1.0
-        fine[1:4, skin] = np.array([0.55, 0.85, 1.0], np.float32)[:, None]
-        fine[1:4, self._part("eye")] = 0.7
-        fine[4, skin] = fine[7, skin] = 1.0
-        fine[6] = 0.5
+        fine = np.zeros((7, *skin.shape), np.float32)
+        fine[:3] = 1.0
+        fine[:3, skin] = np.array([0.55, 0.85, 1.0], np.float32)[:, None]
+        fine[:3, self._part("eye")] = 0.7
+        fine[3, skin] = fine[6, skin] = 1.0
+        fine[5] = 0.5
         for part, (strength, sharpness) in WET.items():
-            fine[5, self._part(part)] = strength
-            fine[6, self._part(part)] = np.log2(sharpness) / 10
+            fine[4, self._part(part)] = strength
+            fine[5, self._part(part)] = np.log2(sharpness) / 10
         return self._stored(fine)
 
     def _cards(self) -> Floats:

@@ -1,7 +1,7 @@
 """The camera: one pinhole, world-to-camera, OpenCV axes; converted for OpenGL in one place."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class Camera:
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
-    distance: float = 0.9
+    distance: float = 0.75
     field_of_view: float = 25.0
     pan: tuple[float, float] = (0.0, 0.0)
     centre: tuple[float, float] = (0.5, 0.5)
@@ -76,7 +76,7 @@ class Camera:
                 [0.0, 0.0, 1.0, 0.0],
             ]
         )
-        return clip @ np.vstack([self.extrinsics(), [0.0, 0.0, 0.0, 1.0]])
+        return np.asarray(clip @ np.vstack([self.extrinsics(), [0.0, 0.0, 0.0, 1.0]]))
 
     def project(self, points: Array, width: int, height: int) -> Array:
         """Pixels (..., 2) of head-space ``points`` (..., 3); (0, 0) is the picture's top left corner."""

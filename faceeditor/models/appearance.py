@@ -9,6 +9,7 @@ from torch.nn import functional
 from faceeditor.faces.layout import (
     BROW_COLOUR,
     BROW_STYLES,
+    EXPRESSION_COMPONENTS,
     HAIR_COLOUR,
     HAIR_GLOSS,
     HAIR_STYLES,
@@ -26,6 +27,9 @@ Window = tuple[int, int, int, int]
 TINT_AXES = ((1.0, 1.0, 1.0), (0.5, 0.0, -0.7), (0.45, -0.3, -0.15))
 """Log gain of linear R, G, B for one unit of lightness, warmth and redness."""
 
+HAIR_SHINE = 0.03
+"""Strength of the highlight on glossy hair."""
+
 BROUGHT_BACK = 0.85
 """How much of the light that concave walls keep out comes back from them, per bounce and albedo."""
 
@@ -38,8 +42,8 @@ def components(part: slice) -> int:
 @dataclass(frozen=True)
 class AppearanceConfig:
     """Sizes. ``atlas``: texels a side of the head's textures; ``sheet``: where card textures lie; ``features``: learned
-    channels of a sample; ``hidden``: width of the residual's MLP; ``shade``: texels a side of the maps of how hair styles
-    darken the head; ``strands``: vertices of all hair styles together; ``brow_window`` and ``eye_windows``: where brows and
+    channels of a sample; ``hidden``: width of the residual's MLP; ``vertices``: render vertices of the head; ``strands``:
+    vertices of all hair styles together; ``brow_window`` and ``eye_windows``: where brows and
     irises lie in the atlas.
     """
 
@@ -47,7 +51,7 @@ class AppearanceConfig:
     sheet: Sheet
     features: int
     hidden: int
-    shade: int
+    vertices: int
     strands: int
     brow_window: Window
     eye_windows: tuple[Window, ...]
@@ -56,13 +60,13 @@ class AppearanceConfig:
 @dataclass(frozen=True, eq=False)
 class Look:
     """Textures of one face: ``head`` (1, C, A, A) holds linear albedo, then the material maps and the learned features;
-    ``cards`` (1, C, H, W) opacity, luminance and features; ``strand`` (1 + H, 4) the openness and colour gain of hair
-    vertices, after a row for all others. ``hair_colour`` (3,), ``gloss`` and ``sheen`` come from the codes.
+    ``cards`` (1, C, H, W) opacity, luminance and features; ``strand_gain`` (H, 3) a per-face factor's logarithm on the
+    colour of hair vertices. ``hair_colour`` (3,), ``gloss`` and ``sheen`` come from the codes.
     """
 
     head: torch.Tensor
     cards: torch.Tensor
-    strand: torch.Tensor
+    strand_gain: torch.Tensor
     hair_colour: torch.Tensor
     gloss: torch.Tensor
     sheen: torch.Tensor
@@ -72,14 +76,15 @@ class Look:
 class Samples:
     """Samples on rays: texture coordinates (N, 2) in [0, 1] with v up, unit normals and unit directions to the eye (N, 3).
 
-    Only cards have ``strand`` (N, 4): how open the strand lies to the sky and the logarithm of a per-face factor on its
-    colour; only lashes have ``lash`` (N, 1) one, hair zero.
+    ``openness`` (N, 1) is how open the place lies to the sky, ``gain`` (N, 3) the logarithm of a per-face factor on the
+    colour of hair, ``lash`` (N, 1) one on lashes and zero on hair.
     """
 
     uv: torch.Tensor
     normal: torch.Tensor
     to_eye: torch.Tensor
-    strand: torch.Tensor
+    openness: torch.Tensor
+    gain: torch.Tensor
     lash: torch.Tensor
 
     def take(self, chosen: torch.Tensor) -> "Samples":
@@ -95,8 +100,8 @@ class Appearance(nn.Module):
     how sharp the latter is. Cards (hair, lashes) carry an opacity and a luminance that the hair colour tints.
     """
 
-    MATERIAL = 8
-    """Material maps: openness; softness of red, green and blue; sheen, wetness, sharpness (a tenth of its logarithm to base
+    MATERIAL = 7
+    """Material maps: softness of red, green and blue; sheen, wetness, sharpness (a tenth of its logarithm to base
     2); and how far the tint reaches."""
 
     def __init__(self, config: AppearanceConfig) -> None:
@@ -111,7 +116,9 @@ class Appearance(nn.Module):
             for t, b, l, r in config.eye_windows
         )
         self.material = nn.Parameter(torch.ones(1, self.MATERIAL, side, side))
-        self.hair_shade = nn.Parameter(torch.ones(components(HAIR_STYLES), 1, config.shade, config.shade))
+        self.head_openness = nn.Parameter(torch.ones(config.vertices))
+        self.opened = nn.Parameter(torch.zeros(len(EXPRESSION_COMPONENTS), config.vertices))
+        self.hair_cover = nn.Parameter(torch.ones(components(HAIR_STYLES), config.vertices))
         self.features = nn.Parameter(torch.zeros(1, config.features, side, side))
         size = (sheet.rows * sheet.tile, sheet.columns * sheet.tile)
         self.cards = nn.Parameter(torch.zeros(1, 2 + config.features, *size))
@@ -137,14 +144,26 @@ class Appearance(nn.Module):
         if albedo_gain is not None:
             side = albedo.shape[-2:]
             albedo = albedo * functional.interpolate(albedo_gain[None], size=side, mode="bilinear")[0].exp()
+        textures = [albedo.clamp(0.0, 1.5)[None], self.material, self.features]
+        gains = torch.zeros_like(self.strand_openness)[:, None].expand(-1, 3) if strand_gain is None else strand_gain
         return Look(
-            head=torch.cat([albedo.clamp(0.0, 1.5)[None], self._material(hair[HAIR_STYLES]), self.features], dim=1),
+            head=torch.cat(textures, dim=1),
             cards=self.cards,
-            strand=self._strand(strand_gain),
+            strand_gain=gains,
             hair_colour=hair[HAIR_COLOUR],
             gloss=hair[HAIR_GLOSS],
             sheen=skin[SHEEN],
         )
+
+    def openness(self, expression: torch.Tensor, hair: torch.Tensor) -> torch.Tensor:
+        """How open the head's render vertices (R,) lie to the sky, for codes ``expression`` (64,) and ``hair`` (16,).
+
+        Expressions open and close folds early in their movement; hair covers what lies under it.
+        """
+        weights = expression[: len(self.opened)].clamp(0, 1)
+        added = (1 - (1 - weights) ** 2) @ self.opened
+        cover = 1 + hair[HAIR_STYLES] @ (self.hair_cover - 1)
+        return (self.head_openness + added).clamp(0, 1) * cover.clamp(0, 1)
 
     def _with_brows(self, albedo: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
         top, bottom, left, right = self.config.brow_window
@@ -157,22 +176,12 @@ class Appearance(nn.Module):
             albedo = _pasted(albedo, torch.tensordot(skin[IRIS_WEIGHTS], textures, dims=1), window)
         return albedo
 
-    def _material(self, styles: torch.Tensor) -> torch.Tensor:
-        """The material maps (1, 8, A, A) with openness lowered under hair with style weights (10,)."""
-        dark = torch.tensordot(styles, 1 - self.hair_shade, dims=1)[None]
-        shade = 1 - functional.interpolate(dark, size=self.material.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.cat([self.material[:, :1] * shade, self.material[:, 1:]], dim=1)
-
-    def _strand(self, gain: torch.Tensor | None) -> torch.Tensor:
-        """The table (1 + H, 4) of hair vertices."""
-        gains = torch.zeros(len(self.strand_openness), 3, device=self.cards.device) if gain is None else gain
-        return functional.pad(torch.cat([self.strand_openness[:, None], gains], dim=1), (0, 0, 1, 0))
-
     def shade_head(self, look: Look, samples: Samples, light: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Linear colour (N, 3) and features (N, F) of samples on the head."""
         texels = sample(look.head, samples.uv)
-        albedo, openness, softness, shine, features = torch.split(texels, [3, 1, 3, 4, self.config.features], dim=-1)
+        albedo, softness, shine, features = torch.split(texels, [3, 3, 4, self.config.features], dim=-1)
         sheen, wetness, sharpness, _ = shine.unbind(-1)
+        openness = samples.openness
         towards, key = key_light(light)
         skin_lobes = 0.75 * lobe(samples, towards, 9.0) + 0.5 * lobe(samples, towards, 38.0)
         wet_lobe = lobe(samples, towards, torch.exp2(10 * sharpness))
@@ -186,14 +195,14 @@ class Appearance(nn.Module):
         texels = sample(look.cards, samples.uv)
         opaque, luminance, features = torch.split(texels, [1, 1, self.config.features], dim=-1)
         luminance, lash = luminance.clamp_min(0), samples.lash
-        openness, gain = samples.strand[:, :1] * (1 - lash) + lash, samples.strand[:, 1:].exp()
         towards, key = key_light(light)
         colour = look.hair_colour
         shine = 0.5 + 0.6 * (colour / (colour.max() + 1e-3) - 0.5)
-        strength = look.gloss * 0.09 * lobe(samples, towards, 14.0)[:, None] * luminance * openness**2 * (1 - lash)
-        albedo = luminance * colour * gain * (1 - lash) + self.lash_colour * lash
+        lit_strand = luminance * samples.openness**2 * (1 - lash)
+        strength = look.gloss * HAIR_SHINE * lobe(samples, towards, 14.0)[:, None] * lit_strand
+        albedo = luminance * colour * samples.gain.exp() * (1 - lash) + self.lash_colour * lash
         highlight = strength * shine * key
-        lit = self._lit(albedo, openness, 0.6 + 0.4 * lash, highlight, features, samples, light)
+        lit = self._lit(albedo, samples.openness, 0.6 + 0.4 * lash, highlight, features, samples, light)
         return lit, opaque[:, 0], features
 
     def _lit(

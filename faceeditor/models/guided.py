@@ -48,7 +48,7 @@ class GuidedConfig:
 
     appearance: AppearanceConfig
     finish: int = 16
-    shell_layers: int = 3
+    shell_layers: int = 4
     bust: tuple[float, float] = (-0.13, -0.17)
     template: str = "template-studio"
 
@@ -178,13 +178,17 @@ class GuidedHead(nn.Module):
         origin, direction = rays.pixel_rays(camera, hits.size, hits.pixel)
         corner = topology.faces[hits.face]
         places = geometry.vertices[corner]
+        head_openness = self.appearance.openness(codes[EXPRESSION], codes[HAIR])
+        openness = torch.cat([head_openness, self.appearance.strand_openness[topology.strand]])
+        gain = functional.pad(look.strand_gain[topology.strand], (0, 0, len(head_openness), 0))
         weight, depth = rays.meet(origin, direction, places)
         weight = weight[..., None]
         samples = Samples(
             uv=(weight * topology.corner_uv[hits.face]).sum(1),
             normal=functional.normalize((weight * geometry.normals[corner]).sum(1), dim=-1),
             to_eye=-functional.normalize(direction, dim=-1),
-            strand=(weight * look.strand[topology.strand][corner]).sum(1),
+            openness=(weight * openness[:, None][corner]).sum(1),
+            gain=(weight * gain[corner]).sum(1),
             lash=(hits.face < topology.hair_from).float()[:, None],
         )
         head = (hits.face < topology.cards_from).nonzero()[:, 0]

@@ -14,6 +14,8 @@ from faceeditor.rendering.raster import Cards, Ints, Rasteriser, make_rasteriser
 
 FAINTEST: Final = 0.02
 """A hair style with less weight than this is not drawn."""
+CLEAR: Final = 0.08
+"""Rays pass where a card has less opacity than this: no ray asks for less than 0.2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +23,8 @@ class Topology:
     """What does not move: triangles ``faces`` (F, 3) of the head, then from ``cards_from`` the lashes, then from
     ``hair_from`` the hair styles shown.
 
-    ``corner_uv`` (F, 3, 2) lies in the head's atlas before ``cards_from`` and on the card sheet after; ``strand`` (R,) is the
-    hair vertex that a vertex is, counted from 1 over all styles, or 0 on the head; ``style`` (F,) the hair style, or -1.
+    ``corner_uv`` (F, 3, 2) lies in the head's atlas before ``cards_from`` and on the card sheet after; ``strand`` lists the
+    hair vertices that follow the head's, counted over all styles; ``style`` (F,) is the hair style, or -1.
     """
 
     faces: torch.Tensor
@@ -74,7 +76,7 @@ class Proxy:
 
     def show_opacity(self, opacity: torch.Tensor) -> None:
         """Takes the sheet's opacities (H, W), row 0 at the top: rays pass where a card is all but clear."""
-        clear = opacity.detach().cpu().numpy() < FAINTEST
+        clear = opacity.detach().cpu().numpy() < CLEAR
         self._opacity = np.where(clear, 0, 255).astype(np.uint8)[::-1].copy()
         self._topologies.clear()
 
@@ -114,19 +116,20 @@ class Proxy:
         cards_from, device = template.cards_from, template.faces.device
         faces = [head]
         corner_uv = [template.uv[head[:cards_from]], sheet.place(0, template.card_uv[head[cards_from:]])]
-        strand = [torch.zeros(len(template.render_vertex), dtype=torch.long, device=device)]
+        strand: list[torch.Tensor] = []
+        count = len(template.render_vertex)
         styles = [torch.full((len(head),), -1, device=device)]
         for style in shown:
             own = template.hair_style_faces(style)
-            faces.append(own + sum(map(len, strand)))
+            faces.append(own + count + sum(map(len, strand)))
             corner_uv.append(sheet.place(1 + style, template.hair_uv[ranges[style].vertices][own]))
-            strand.append(1 + torch.arange(ranges[style].vertex_start, ranges[style].vertex_end, device=device))
+            strand.append(torch.arange(ranges[style].vertex_start, ranges[style].vertex_end, device=device))
             styles.append(torch.full((len(own),), style, device=device))
         joined = torch.cat(corner_uv)
         return Topology(
             faces=torch.cat(faces),
             corner_uv=joined,
-            strand=torch.cat(strand),
+            strand=torch.cat([torch.zeros(0, dtype=torch.long, device=device), *strand]),
             style=torch.cat(styles),
             cards_from=cards_from,
             hair_from=len(head),

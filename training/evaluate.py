@@ -1,0 +1,117 @@
+"""Measures trained bundles on identities that were never trained on.
+
+``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+from faceeditor.faces.layout import DIMS
+from faceeditor.models.bundle import load_model, read_manifest
+from faceeditor.models.contract import RadianceModel
+from faceeditor.resources import resource_path
+from training.datasets import HELD_OUT
+from training.losses import dilated, eroded, psnr
+from training.studio.factors import StudioFactors
+from training.studio.renderer import Studio
+from training.studio.sampling import sample_factors
+from training.studio.shot import Shot
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+RIM = 2
+"""Pixels around the head that count with it."""
+OUTLINE = 3
+"""Pixels inside the outline that do not count as interior."""
+
+
+@app.callback()
+def _several() -> None:
+    """Measure trained bundles on identities that were never trained on."""
+
+
+def held_out(count: int) -> list[StudioFactors]:
+    """Factors of ``count`` pictures of as many held-out identities."""
+    return [sample_factors(np.random.default_rng([HELD_OUT, number])) for number in range(count)]
+
+
+def picture(srgb: NDArray[np.uint8]) -> torch.Tensor:
+    """A picture (3, H, W) in [0, 1]."""
+    return torch.from_numpy(srgb.copy()).permute(2, 0, 1).float() / 255
+
+
+def compare(drawn: torch.Tensor, shot: Shot) -> dict[str, float]:
+    """PSNR in dB over parts of the picture and SSIM over all of it, of a drawn picture (3, H, W) against a shot."""
+    true, head = picture(shot.picture_srgb), torch.from_numpy(shot.coverage.copy()) > 0
+    interior = eroded(head, OUTLINE)
+    with_rim = dilated(head, RIM)
+    return {
+        "psnr": psnr(drawn, true),
+        "psnr_head_and_rim": psnr(drawn, true, with_rim),
+        "psnr_interior": psnr(drawn, true, interior),
+        "psnr_outline": psnr(drawn, true, with_rim & ~interior),
+        "ssim": float(ssim(drawn[None], true[None], data_range=1.0)),
+    }
+
+
+def change_errors(model: RadianceModel, studio: Studio, factors: list[StudioFactors], size: int) -> dict[str, float]:
+    """Disentanglement by space: the error of a change, as a share of the change.
+
+    One space's code is swapped for another person's and everything else is kept. If the model also changes what it should
+    keep, or changes the wrong thing, its change differs from the studio's: 0 is perfect, 1 as bad as changing nothing.
+    """
+    found = {}
+    for space in DIMS:
+        wrong = right = 0.0
+        for first, second in zip(factors, factors[1:] + factors[:1], strict=True):
+            swapped = replace(first, **{space: second.codes[space]})
+            true = [picture(studio.shoot(one, size).picture_srgb) for one in (first, swapped)]
+            drawn = [picture(model.render(one.codes, one.camera, size).over()) for one in (first, swapped)]
+            wrong += float(((drawn[1] - drawn[0]) - (true[1] - true[0])).abs().mean())
+            right += float((true[1] - true[0]).abs().mean())
+        found[space] = wrong / max(right, 1e-9)
+    return found
+
+
+def sheet(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], columns: int) -> NDArray[np.uint8]:
+    """Truth above drawing, pair beside pair."""
+    blocks = [np.concatenate(pair) for pair in pairs]
+    rows = [np.concatenate(blocks[i : i + columns], axis=1) for i in range(0, len(blocks) - columns + 1, columns)]
+    return np.concatenate(rows)
+
+
+@app.command()
+def look(
+    model: Annotated[str, typer.Option(help="name of the bundle")] = "guided-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    count: Annotated[int, typer.Option(help="held-out pictures")] = 60,
+    size: Annotated[int, typer.Option(help="pixels")] = 256,
+    pictures: Annotated[Path | None, typer.Option(help="write a contact sheet here")] = None,
+) -> None:
+    """Print how near a model's pictures come to the studio's, given the true codes."""
+    from PIL import Image
+
+    studio, network = Studio.open(data), load_model(model)
+    factors = held_out(count)
+    shots = [studio.shoot(one, size) for one in factors]
+    drawn = [network.render(shot.factors.codes, shot.factors.camera, size).over() for shot in shots]
+    figures = [compare(picture(one), shot) for one, shot in zip(drawn, shots, strict=True)]
+    means: dict[str, object] = {key: float(np.mean([figure[key] for figure in figures])) for key in figures[0]}
+    means["change_error"] = change_errors(network, studio, factors[: min(count, 12)], size)
+    means["steps"] = read_manifest(resource_path("models", model))["training"].get("steps")
+    print(json.dumps({"model": model, "pictures": count, "size": size, **means}, indent=1))
+    if pictures:
+        pairs = [(shot.picture_srgb, one) for shot, one in zip(shots, drawn, strict=True)]
+        Image.fromarray(sheet(pairs[:24], 8)).save(pictures, quality=90)
+
+
+if __name__ == "__main__":
+    app()
