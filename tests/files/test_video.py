@@ -128,3 +128,12 @@ def test_a_truncated_video_is_refused_or_read_in_part(tmp_path):
     path.write_bytes(whole[: whole.index(b"moov") + 100])
     with pytest.raises(UserError, match="not a video"):
         list(read_frames(path))
+
+
+def test_a_phone_held_upright(tmp_path):
+    record(tmp_path / "lying.mp4")
+    turned = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-display_rotation", "90", "-i", tmp_path / "lying.mp4"]
+    subprocess.run([*map(str, turned), "-c", "copy", str(tmp_path / "up.mp4")], check=True)
+    assert read_video_facts(tmp_path / "up.mp4").size == SIZE[::-1]
+    got = next(read_frames(tmp_path / "up.mp4"))
+    assert np.abs(got.astype(int) - np.rot90(frame(0))).mean() < 6
