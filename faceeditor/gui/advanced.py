@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 
 from faceeditor.faces.latents import Codes, Space
 from faceeditor.gui import theme
-from faceeditor.gui.section import Line, Section
+from faceeditor.gui.section import Section
+from faceeditor.gui.slices import Slices
 from faceeditor.gui.slider import Control, SliderRow
 
 
@@ -21,6 +22,7 @@ class AdvancedSection(Section):
         self._spaces: Mapping[str, Space] = {}
         self._codes: tuple[Codes, Codes] | None = None
         self._rows: list[SliderRow] = []
+        self._building = Slices(self)
         self.box = QComboBox()
         self.box.setAccessibleName("Space whose raw components are shown")
         line = QWidget()
@@ -53,11 +55,16 @@ class AdvancedSection(Section):
         self.clear()
         self._rows = []
         name = self.box.currentData()
-        if self.folded or name not in self._spaces:
-            return
-        space = self._spaces[name]
-        self._rows = [self._row(space, index) for index in range(space.dims)]
-        self.add_group(None, list[Line](self._rows))
+        if not self.folded and name in self._spaces:
+            self._building.run(self._build(self._spaces[name]))
+
+    def _build(self, space: Space) -> Iterator[None]:
+        self.add_group(None)
+        for index in range(space.dims):
+            row = self._row(space, index)
+            self._rows.append(row)
+            self.add_line(row)
+            yield
         if self._codes is not None:
             self.show_codes(*self._codes)
 

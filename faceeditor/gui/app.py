@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -75,7 +75,7 @@ def _take(window: Window, path: Path) -> None:
     QTimer.singleShot(_TOO_LONG_MS, window, too_late)
 
 
-def _tell(window: Window):  # noqa: ANN202
+def _tell(window: Window) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         sys.__excepthook__(kind, error, trace)
         if isinstance(error, Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ class Commands(QObject):
     def open_files(self, paths: Iterable[Path]) -> None:
         """Faces open, photos are fitted."""
         for path in paths:
-            self.guard(lambda path=path: self._session.import_any([path]))
+            self.guard(partial(self._session.import_any, [path]))
 
     def save(self, face_id: str | None = None) -> bool:
         """Save where it lies; ask where when it lies nowhere. ``False`` when it was not saved."""
@@ -136,7 +137,7 @@ class Commands(QObject):
             return False
         recover = dialogs.ask_recovery(self._window, len(left))
         for path in left:
-            self.guard(lambda path=path: (self._session.recover if recover else self._session.discard_recovery)(path))
+            self.guard(partial(self._session.recover if recover else self._session.discard_recovery, path))
         return recover
 
     def _current(self) -> str | None:

@@ -51,7 +51,8 @@ def ask_unsaved(parent: QWidget, names: list[str]) -> Answer:
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.setDefaultButton(save)
     box.exec()
-    return {save: Answer.SAVE, discard: Answer.DISCARD}.get(box.clickedButton(), Answer.CANCEL)
+    chosen = box.clickedButton()
+    return Answer.SAVE if chosen is save else Answer.DISCARD if chosen is discard else Answer.CANCEL
 
 
 def ask_recovery(parent: QWidget, count: int) -> bool:

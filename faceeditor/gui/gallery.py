@@ -90,7 +90,7 @@ class Gallery(QListWidget):
         """The context menu of a face."""
         menu = QMenu(self)
         entries = (
-            ("Rename", "ph.pencil-simple", lambda: self.editItem(self.item_of(face_id))),
+            ("Rename", "ph.pencil-simple", lambda: self._rename(face_id)),
             ("Duplicate", "ph.copy", lambda: self.wanted.emit("duplicate", face_id)),
             ("Save", "ph.floppy-disk", lambda: self.wanted.emit("save", face_id)),
             ("Export picture", "ph.image", lambda: self.wanted.emit("export_picture", face_id)),
@@ -164,6 +164,11 @@ class Gallery(QListWidget):
             self._session.rename(face_id, name)
         self._show_names()
 
+    def _rename(self, face_id: str) -> None:
+        item = self.item_of(face_id)
+        if item is not None:
+            self.editItem(item)
+
     def _show_current(self, face_id: str | None) -> None:
         item = None if face_id is None else self.item_of(face_id)
         self.blockSignals(True)
@@ -200,7 +205,7 @@ class Gallery(QListWidget):
         item = self.item_of(face_id) if kind == "thumbnail" else None
         if item is not None and drawn.picture_srgb is not None:
             self.blockSignals(True)
-            item.setIcon(QIcon(QPixmap.fromImage(to_image(drawn.picture_srgb))))
+            item.setIcon(_icon(QPixmap.fromImage(to_image(drawn.picture_srgb))))
             self.blockSignals(False)
 
     def _giver(self, what: str, source: str, target: str) -> Callable[[], None]:
@@ -221,6 +226,13 @@ _PART_ICONS: Final = {
 
 def _blank() -> QIcon:
     return theme.icon("ph.user", theme.LINE)
+
+
+def _icon(picture: QPixmap) -> QIcon:
+    """The same picture selected or not; Qt would tint it."""
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)
+    return icon
 
 
 def _carried(mime: QMimeData) -> str:

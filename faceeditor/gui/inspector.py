@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import groupby
+from collections.abc import Callable, Iterator
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
@@ -16,6 +15,7 @@ from faceeditor.gui import theme
 from faceeditor.gui.advanced import AdvancedSection
 from faceeditor.gui.choice import ChoiceRow
 from faceeditor.gui.section import Line, Section
+from faceeditor.gui.slices import Slices
 from faceeditor.gui.slider import Control, SliderRow
 from faceeditor.session import Session
 
@@ -47,6 +47,7 @@ class Inspector(QWidget):
         self.changed_only = QToolButton()
         self.symmetry = QToolButton()
         self._column = QVBoxLayout()
+        self._building = Slices(self)
         self._lay_out()
         self._camera_rows, self._camera_section = self._build_camera()
         self.advanced = AdvancedSection(self._set_component, self._finish)
@@ -59,7 +60,7 @@ class Inspector(QWidget):
             return
         spaces = dict(self._session.spaces(self._session.document[face_id].model))
         if spaces != self._spaces:
-            self._build(spaces)
+            self._building.run(self._build(spaces))
         self.refresh(starts=True)
 
     def refresh(self, *, starts: bool = False) -> None:
@@ -91,6 +92,10 @@ class Inspector(QWidget):
                 row.show_start(getattr(start.camera, name))
             row.show_value(getattr(camera, name))
         self._camera_section.show_changes()
+
+    def finish_building(self) -> None:
+        """Build at once what is still being built between events."""
+        self._building.finish()
 
     def row(self, key: str) -> SliderRow:
         """The line of slider ``key``, such as ``expression.jawOpen``. Raises ``KeyError``."""
@@ -135,7 +140,7 @@ class Inspector(QWidget):
         whole.addWidget(area)
         self.setMinimumWidth(320)
 
-    def _build(self, spaces: dict[str, Space]) -> None:
+    def _build(self, spaces: dict[str, Space]) -> Iterator[None]:
         self._spaces = spaces
         self._sliders.clear()
         self._choices.clear()
@@ -144,7 +149,7 @@ class Inspector(QWidget):
             self._column.removeWidget(section)
             if section not in fixed:
                 section.deleteLater()
-        self._sections = [self._build_space(space, folded=i > 1) for i, space in enumerate(spaces.values())]
+        self._sections = [self._build_section(space, folded=i > 1) for i, space in enumerate(spaces.values())]
         self._sections += fixed
         while self._column.count():
             self._column.takeAt(0)
@@ -152,23 +157,31 @@ class Inspector(QWidget):
             self._column.addWidget(section)
         self._column.addStretch(1)
         self.advanced.set_spaces(spaces)
+        for section, space in zip(self._sections, spaces.values(), strict=False):
+            yield from self._fill(section, space)
         self._filter()
+        self.refresh(starts=True)
 
-    def _build_space(self, space: Space, *, folded: bool) -> Section:
+    def _build_section(self, space: Space, *, folded: bool) -> Section:
         section = Section(space.label, space.name, folded=folded)
-        parts = [*space.choices, *space.directions]
-        order = {group: i for i, group in enumerate(dict.fromkeys(part.group for part in parts))}
-        parts.sort(key=lambda part: order[part.group])
-        for group, members in groupby(parts, key=lambda part: part.group):
-            lines = [self._build_line(space, part) for part in members]
-            section.add_group(group if len(order) > 1 else None, lines)
         section.randomise_asked.connect(lambda name: self._act(lambda face: self._session.randomise(face, [name])))
         section.reset_asked.connect(lambda name: self._act(lambda face: self._session.reset(face, name)))
         section.lock_changed.connect(self._set_lock)
         section.set_locked(space.name in self._session.locks)
         return section
 
-    def _build_line(self, space: Space, part: Choice | Direction) -> Line:
+    def _fill(self, section: Section, space: Space) -> Iterator[None]:
+        groups: dict[str, list[Choice | Direction]] = {}
+        parts: list[Choice | Direction] = [*space.choices, *space.directions]
+        for part in parts:
+            groups.setdefault(part.group, []).append(part)
+        for group, members in groups.items():
+            section.add_group(group if len(groups) > 1 else None)
+            for part in members:
+                section.add_line(self._build_line(part))
+                yield
+
+    def _build_line(self, part: Choice | Direction) -> Line:
         if isinstance(part, Choice):
             choice_row = ChoiceRow(part)
             choice_row.chosen.connect(
@@ -195,7 +208,9 @@ class Inspector(QWidget):
             row.finished.connect(self._finish)
             row.neutral_asked.connect(lambda name=name, row=row: self._look(name, row.control.neutral))
             row.reset_asked.connect(lambda name=name: self._look(name, None))
-        section.add_group(None, list[Line](rows))
+        section.add_group(None)
+        for row in rows:
+            section.add_line(row)
         keep = QPushButton(theme.icon("ph.camera"), "Keep this view in the face")
         keep.clicked.connect(lambda: self._act(lambda face: self._session.set_camera(face, self._session.view(face))))
         line = QWidget()

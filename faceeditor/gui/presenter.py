@@ -217,7 +217,7 @@ def _checker(size: int = 512, cells: int = 16) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-BACKGROUNDS: Final = {
+BACKGROUNDS: Final[dict[str, str]] = {
     "White": "white",
     "Grey": "#7f7f7f",
     "Dark": "#26282b",
@@ -237,5 +237,6 @@ def backdrop(setting: str, photo_srgb: NDArray[np.uint8] | None) -> Background:
         return _CHECKER
     if setting == "photo":
         return photo_srgb if photo_srgb is not None else backdrop(BACKGROUNDS["Grey"], None)
-    red, green, blue = srgb8_to_linear(np.array(QColor(setting).getRgb()[:3], np.uint8)).tolist()
+    colour = QColor(setting)
+    red, green, blue = srgb8_to_linear(np.array([colour.red(), colour.green(), colour.blue()], np.uint8)).tolist()
     return red, green, blue

@@ -70,18 +70,21 @@ class Section(QWidget):
         """Fold or unfold."""
         self._set_folded(not self._folded)
 
-    def add_group(self, heading: str | None, lines: list[Line]) -> None:
-        """Put ``lines`` (widgets) below the others, under a small ``heading`` if given."""
+    def add_group(self, heading: str | None) -> None:
+        """Begin a group of lines below the others, under a small ``heading`` if given."""
         label = None
         if heading is not None:
             label = QLabel(heading)
             label.setProperty("quiet", True)
             label.setContentsMargins(theme.MARGIN, 6, 0, 2)
             self._lines.addWidget(label)
-        for line in lines:
-            if isinstance(line, QWidget):
-                self._lines.addWidget(line)
-        self._groups.append((label, lines))
+        self._groups.append((label, []))
+
+    def add_line(self, line: Line) -> None:
+        """Put a line (a widget) below the others of the last group."""
+        if isinstance(line, QWidget):
+            self._lines.addWidget(line)
+        self._groups[-1][1].append(line)
 
     def add_widget(self, widget: QWidget) -> None:
         """Put any other widget below the lines."""

@@ -40,11 +40,12 @@ class Status(QStatusBar):
         self.work = QWidget()
         row = QHBoxLayout(self.work)
         row.setContentsMargins(0, 0, theme.MARGIN, 0)
-        for widget in (self.label, self.bar, self.left, self.cancel):
+        inside: tuple[QWidget, ...] = (self.label, self.bar, self.left, self.cancel)
+        for widget in inside:
             row.addWidget(widget)
         self.work.hide()
-        for widget in (self.work, self.speed, self.device):
-            self.addPermanentWidget(widget)
+        for part in (self.work, self.speed, self.device):
+            self.addPermanentWidget(part)
         session.notice.connect(self.tell)
         session.jobs_changed.connect(self._jobs_changed)
         self._tick = QTimer(self, interval=500)
@@ -91,5 +92,5 @@ class Status(QStatusBar):
     def _show_facts(self) -> None:
         fps = self._session.fps
         self.speed.setText(f"{fps:.0f} fps" if fps >= 1 else "")
-        self.device.setText(self._session.engine.device.upper())
+        self.device.setText(self._session.device.upper())
         self._show_job()

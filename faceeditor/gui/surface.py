@@ -143,7 +143,8 @@ def vertex_normals(mesh: Mesh) -> Floats:
         [np.bincount(mesh.faces.ravel(), np.repeat(across[:, axis], 3), len(mesh.vertices)) for axis in range(3)],
         axis=1,
     )
-    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    unit = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return np.asarray(unit, np.float32)
 
 
 def _open_context() -> tuple[QOpenGLContext, QOffscreenSurface]:

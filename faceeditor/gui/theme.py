@@ -46,11 +46,12 @@ QDockWidget::title {{ background: {PANEL}; padding: 6px 8px; }}
 QDockWidget > QWidget, QScrollArea, QScrollArea > QWidget > QWidget {{ background: {PANEL}; }}
 QStatusBar {{ background: {PANEL}; color: {QUIET}; border-top: 1px solid {WINDOW}; }}
 QStatusBar::item {{ border: 0; }}
-QLineEdit, QAbstractSpinBox, QComboBox, QTextEdit, QPlainTextEdit {{
+QLineEdit, QComboBox, QTextEdit, QPlainTextEdit {{
     background: {FIELD}; border: 1px solid {LINE}; border-radius: 4px; padding: 2px 5px;
     selection-background-color: {ACCENT};
 }}
-QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {{ border-color: {ACCENT}; }}
+QAbstractSpinBox QLineEdit {{ border: 0; padding: 0; background: transparent; }}
+QLineEdit:focus, QComboBox:focus {{ border-color: {ACCENT}; }}
 QComboBox::drop-down {{ border: 0; width: 18px; }}
 QPushButton {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 5px 14px; color: {TEXT};
@@ -100,7 +101,7 @@ def application_icon() -> QIcon:
 
 def icon(name: str, colour: str = TEXT) -> QIcon:
     """An icon of the bundled Phosphor font, such as ``ph.folder-open``, in the theme's colours."""
-    return qtawesome.icon(name, color=colour, color_on=WINDOW, color_disabled="#5d6066")
+    return QIcon(qtawesome.icon(name, color=colour, color_on=WINDOW, color_disabled="#5d6066"))
 
 
 def _palette() -> QPalette:

@@ -31,10 +31,10 @@ class TransferPanel(QWidget):
         self.all = QPushButton("Take all of it")
         self._lay_out()
         self.amount.moved.connect(self.apply)
-        self.amount.finished.connect(self._finish)
+        self.amount.finished.connect(self.finished)
         self.amount.reset_asked.connect(lambda: self.apply(0.0))
         self.amount.neutral_asked.connect(lambda: self.apply(0.0))
-        self.all.clicked.connect(lambda: (self.apply(1.0), self._finish()))
+        self.all.clicked.connect(self._take_all)
         self.source.currentIndexChanged.connect(lambda _index: self._new_gesture())
         for box in self.parts.values():
             box.toggled.connect(lambda _on: self._new_gesture())
@@ -70,7 +70,8 @@ class TransferPanel(QWidget):
         except UserError as error:
             self.trouble.emit(error)
 
-    def _finish(self) -> None:
+    def _take_all(self) -> None:
+        self.apply(1.0)
         self.finished.emit()
 
     def _new_gesture(self) -> None:

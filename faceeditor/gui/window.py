@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -248,8 +249,8 @@ class Window(QMainWindow):
         recovered = self.commands.offer_recovery()
         if self._files:
             self.commands.open_files(self._files)
-        elif not recovered:
-            self.commands.guard(self.session.samples)
+        elif not recovered and not self.commands.guard(self.session.samples):
+            self.commands.guard(self.session.new)
         self._show_current(self.session.document.current)
 
     def _show_current(self, face_id: str | None) -> None:
@@ -304,7 +305,7 @@ class Window(QMainWindow):
             self.status.tell(f"{job.label} was cancelled.")
 
     def _gallery_wants(self, what: str, face_id: str) -> None:
-        deeds = {
+        deeds: dict[str, Callable[[str], object]] = {
             "save": self.commands.save,
             "export_picture": self.commands.export_picture,
             "export_mesh": self.commands.export_mesh,

@@ -1,4 +1,4 @@
-"""A face model small enough to draw at once: an egg with eyes and a mouth, by numpy. It has every capability the window asks for."""
+"""A face model small enough to draw at once: an egg with eyes and a mouth, by numpy; it can all the window asks for."""
 
 import numpy as np
 
