@@ -5,11 +5,13 @@ import time
 from types import MappingProxyType
 
 import numpy as np
+import torch
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Choice, Direction, Space, as_code
 from faceeditor.faces.mesh import Mesh
+from faceeditor.models.bundle import ARCHITECTURES, write_bundle
 from faceeditor.models.contract import Frame, Quality
 from faceeditor.rendering.colour import srgb_to_linear
 
@@ -65,6 +67,12 @@ class TinyHead:
         self.threads: set[str] = set()
         self.fail: Exception | None = None
 
+    @classmethod
+    def from_bundle(cls, bundle, device):
+        head = cls(bundle.name, device.type)
+        head.spaces = bundle.spaces
+        return head
+
     def render(self, codes, camera, size, quality=Quality.FULL, refinement=None):
         self.threads.add(threading.current_thread().name)
         self.drawn.append((float(codes["expression"][0]), size, quality))
@@ -95,6 +103,15 @@ class TinyHead:
         texture = np.full((8, 8, 3), 128, np.uint8) if textured else None
         offsets = {"jawOpen": np.array([[0, -0.01, 0], [0, -0.01, 0], [0, 0, 0], [0, 0, 0]], np.float32)}
         return Mesh(points, faces, uv, texture_srgb=texture, morphs=offsets if morphs else {})
+
+
+def install_tiny(folder, monkeypatch) -> None:
+    """Writes the tiny model as a bundle under ``folder``/models and makes its architecture known."""
+    monkeypatch.setitem(ARCHITECTURES, NAME, "tests.tiny:TinyHead")
+    weights = {"nothing": torch.zeros(1)}
+    write_bundle(
+        folder / "models" / NAME, architecture=NAME, configuration={}, training={}, tensors=weights, spaces=SPACES
+    )
 
 
 def tiny_face(name: str = "Ann", seed: int = 0, **changes) -> Face:
