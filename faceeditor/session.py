@@ -23,6 +23,7 @@ from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Space
 from faceeditor.files import project, recovery
 from faceeditor.files.provenance import Provenance
+from faceeditor.fitting.portrait import Portrait
 from faceeditor.models.bundle import load_model
 from faceeditor.models.catalogue import ModelInfo, catalogue
 from faceeditor.resources import resource_path
@@ -399,6 +400,14 @@ class Session:
         )
 
     # --- jobs --------------------------------------------------------------------------------------------------------
+
+    def find_head(
+        self, path: Path, *, box: Box | None = None, landmarks: NDArray[np.float64] | None = None
+    ) -> Job[tuple[NDArray[np.uint8], Portrait]]:
+        """The photo and the head found in it, for the artist to correct before :meth:`fit_photo`."""
+        return self.engine.submit(
+            f"Look at {path.name}", lambda step: exports.find_head(self.engine.model, path, box, landmarks, step)
+        )
 
     def fit_photo(
         self,

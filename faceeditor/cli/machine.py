@@ -60,11 +60,12 @@ def doctor(json: Json = False) -> None:
 
 def gui(
     files: Annotated[list[Path] | None, typer.Argument(help="Faces to open and photos to fit.")] = None,
+    screenshot: Annotated[Path | None, typer.Option(help="Write a picture of the window there and quit.")] = None,
 ) -> None:
     """Open the window."""
     from faceeditor.gui.app import run
 
-    raise typer.Exit(run(files or []))
+    raise typer.Exit(run(files or [], screenshot))
 
 
 def _model_facts(session: "Session", model: "ModelInfo") -> dict[str, Any]:

@@ -18,6 +18,7 @@ from faceeditor.files.images import read_image_srgb, write_exr, write_image
 from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
+from faceeditor.fitting.portrait import Portrait, analyse
 from faceeditor.models.contract import Frame, RadianceModel
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
@@ -26,7 +27,7 @@ FILM_SUFFIXES: Final = (".mp4", ".gif")
 QUALITIES: Final = ("draft", "standard", "best")
 SMALLEST, LARGEST = 16, 4096
 
-PORTRAIT_MODEL: Final = "portrait"
+PORTRAIT_MODEL: Final = "portrait-studio"
 """The bundle that finds heads in photos."""
 
 SWING: Final = 60.0
@@ -101,6 +102,20 @@ def film(
     return path
 
 
+def find_head(
+    model_of: Callable[[str], Any],
+    path: Path,
+    box: tuple[float, float, float, float] | None,
+    landmarks: NDArray[np.float64] | None,
+    step: Steps,
+) -> tuple[NDArray[np.uint8], Portrait]:
+    """The photo (H, W, 3) at ``path`` and the head that was found in it, with the artist's corrections."""
+    step(0.0, "Reading the photo")
+    photo = read_image_srgb(path)
+    step(0.02, "Finding the face")
+    return photo, analyse(photo, model_of(PORTRAIT_MODEL), box=box, landmarks=landmarks)
+
+
 def fit(
     model_of: Callable[[str], Any],
     path: Path,
@@ -116,14 +131,10 @@ def fit(
     """
     if quality not in QUALITIES:
         raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
-    step(0.0, "Reading the photo")
-    photo = read_image_srgb(path)
     from faceeditor.fitting.photo import FitProgress, fit_photo
-    from faceeditor.fitting.portrait import analyse
 
+    _, portrait = find_head(model_of, path, box, landmarks, step)
     model = able(model_of(name), "fitting")
-    step(0.02, "Finding the face")
-    portrait = analyse(photo, model_of(PORTRAIT_MODEL), box=box, landmarks=landmarks)
     step(0.05, "Fitting", portrait.crop_srgb)
 
     def on_step(progress: FitProgress) -> None:
