@@ -31,7 +31,10 @@ EXTENT: Final = 0.19
 CENTRE: Final = np.array([0.0, 0.02, -0.02])
 LIFT: Final = 0.0015
 """Metres by which a point is lifted off its surface before it looks at the sky."""
-VERSION: Final = 2
+SEEPING: Final = 4
+"""Rounds of averaging over neighbouring cards."""
+LEAST_IN_HAIR: Final = 0.25
+VERSION: Final = 3
 
 _VERTEX: Final = """
 #version 330
@@ -184,7 +187,7 @@ class Openness:
                 ]
             ),
             under_hair=np.stack([np.clip((posed(hair=style) + 0.02) / (bare + 0.02), 0, 1) for style in styles]),
-            hair={s.name: probe.openness(head.neutral, s, s.vertices, s.normals) for s in styles},
+            hair={s.name: _through_strands(s, probe.openness(head.neutral, s, s.vertices, s.normals)) for s in styles},
         )
 
     @classmethod
@@ -215,6 +218,16 @@ class Openness:
             found = {key: file[key].astype(np.float32) for key in file.files}
         hair = {name: found[f"hair_{name}"] for name in HAIR_STYLES}
         return cls(found["head"], found["expressions"], found["under_hair"], hair)
+
+
+def _through_strands(hair: HairStyle, openness: Floats) -> Floats:
+    """Openness (n,) of hair: light seeps through strands, so that no patch is black and none ends at a card's edge."""
+    corners = hair.faces.ravel()
+    met = np.maximum(np.bincount(corners, minlength=len(openness)), 1)
+    for _ in range(SEEPING):
+        faces = np.repeat(openness[hair.faces].mean(axis=1), 3)
+        openness = np.asarray(np.bincount(corners, faces, minlength=len(openness)) / met, np.float32)
+    return np.asarray(LEAST_IN_HAIR + (1 - LEAST_IN_HAIR) * openness, np.float32)
 
 
 def _with(name: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from training.studio.assets import DETAIL_RANGE, HAIR_STYLES, Assets, HairStyle
 from training.studio.factors import StudioFactors, tint_gain
 from training.studio.gl import CornerMesh, layers_of, set_uniforms, standalone_context, texture_of
 from training.studio.head import Floats, HeadModel
+from training.studio.lids import mended_lids
 from training.studio.occlusion import Openness
 from training.studio.shot import Label, Shot, Truth
 from training.studio.surface import VertexNormals
@@ -34,8 +35,8 @@ from training.studio.surface import VertexNormals
 SAMPLES: Final = 2
 """Samples along each side of a pixel."""
 
-BUST: Final = (-0.13, -0.17)
-"""Heights in head space, metres, between which the bust fades; see the shader."""
+BUST: Final = (-0.140, -0.158)
+"""Heights in head space, metres, between which the bust fades out."""
 
 WHITE: Final = (1.0, 1.0, 1.0)
 TONGUE_LINEAR: Final = tuple(srgb_to_linear(np.array([170, 90, 90]) / 255).tolist())
@@ -139,7 +140,7 @@ class Studio:
     def _load_textures(self) -> None:
         context, assets = self._context, self.assets
         self._skins = {
-            0: layers_of(context, _roots(assets.face_skins_srgb)),
+            0: layers_of(context, _roots(mended_lids(self.head, assets.face_skins_srgb))),
             1: layers_of(context, _roots(assets.head_skins_srgb)),
         }
         self._brows = layers_of(context, assets.brows)

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, as_code
-from faceeditor.faces.layout import BROW_STYLES, DIMS, HAIR_STYLES, IDENTITY, mirror_name
+from faceeditor.faces.layout import BROW_STYLES, DIMS, IDENTITY, mirror_name
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS as COMPONENTS
 from faceeditor.rendering.harmonics import ambient, directional, irradiance
-from training.studio.assets import IRISES, SKINS
+from training.studio.assets import HAIR_STYLES, IRISES, SKINS
 from training.studio.factors import StudioFactors, expression_code, hair_code, skin_code
 
 Colour = tuple[float, float, float]
@@ -19,6 +19,7 @@ IDENTITY_SPREAD: Final = 0.8
 """Standard deviation of the identity components: wider draws begin to show artefacts."""
 
 BALD: Final = 0.08
+CURLS_UP_TO: Final = 0.12
 HEAD_HEIGHT: Final = 0.24
 """Metres from chin to crown with some hair, which is what fills the frame."""
 
@@ -147,7 +148,7 @@ def _agree(weights: dict[str, float], rng: np.random.Generator) -> dict[str, flo
                 weights[name] *= 1 - closed
         if closed:
             weights[f"eyeBlink{side}"] = closed * (1 - 0.5 * weights.get(f"eyeLookDown{side}", 0.0))
-    if "mouthClose" in weights and rng.random() < 0.8:
+    if "mouthClose" in weights and rng.random() < 0.92:
         weights["jawOpen"] = max(weights.get("jawOpen", 0.0), weights["mouthClose"])
     return weights
 
@@ -162,9 +163,9 @@ def sample_hair_colour(rng: np.random.Generator, dark: bool) -> Colour:
 
 
 def sample_hair(rng: np.random.Generator, colour: Colour) -> Code:
-    """A hair code (16,): one style, or bald."""
-    count = HAIR_STYLES.stop - HAIR_STYLES.start
-    style = None if rng.random() < BALD else int(rng.integers(count))
+    """A hair code (16,): one style, or bald. Tight curls, whose scalp shows its paint when light, are dark."""
+    styles = [index for index, name in enumerate(HAIR_STYLES) if max(colour) < CURLS_UP_TO or "afro" not in name]
+    style = None if rng.random() < BALD else int(rng.choice(styles))
     return hair_code(style, colour, float(rng.uniform(0.1, 0.9)))
 
 

@@ -65,7 +65,7 @@ float fresnel(vec3 n, vec3 view, float head_on) {
 
 // The bust ends softly: opacity falls to 0 from bust.x down to bust.y, in metres of head-space height.
 float bust_opacity() {
-    return smoothstep(bust.y, bust.x, at.y + 0.35 * at.z);
+    return smoothstep(bust.y, bust.x, at.y);
 }
 
 vec4 material(vec3 n, vec3 view);
@@ -204,7 +204,7 @@ in float open_sky;
 layout(location = 0) out vec4 shape;
 layout(location = 1) out vec4 place;
 void main() {
-    if (at.y + 0.35 * at.z < 0.5 * (bust.x + bust.y)) discard;
+    if (at.y < 0.5 * (bust.x + bust.y)) discard;
     if (opacity_needed > 0.0) {
         vec4 found = texture(opacity, texel);
         if ((opacity_channel == 0 ? found.r : found.g) < opacity_needed) discard;

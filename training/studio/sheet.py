@@ -62,8 +62,8 @@ def _tints(seed: int) -> list[Cell]:
                 tint = tuple(value if place == axis else 0.0 for place in range(3))
                 code = skin_code({skin: 1.0}, tint=tint)  # type: ignore[arg-type]
                 cells.append((f"{name} {value:+}", StudioFactors(skin=code, camera=FRONT)))
-        for sheen in (0.0, 1.0):
-            cells.append((f"sheen {sheen:.0f}", StudioFactors(skin=skin_code({skin: 1.0}, sheen=sheen), camera=FRONT)))
+        shiny = [(sheen, skin_code({skin: 1.0}, sheen=sheen)) for sheen in (0.0, 1.0)]
+        cells += [(f"sheen {sheen:.0f}", StudioFactors(skin=code, camera=FRONT)) for sheen, code in shiny]
     return cells
 
 
