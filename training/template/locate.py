@@ -53,7 +53,7 @@ def nearest_weights(points: Floats, corners: Floats) -> Floats:
     stacked = np.stack(options)
     there = np.einsum("o...c,...cd->o...d", stacked, corners)
     far = ((there - points) ** 2).sum(-1)
-    far[0][(inside < 0).any(axis=-1)] = np.inf
+    far[0, ...] = np.where((inside < 0).any(axis=-1), np.inf, far[0])
     return np.asarray(np.take_along_axis(stacked, far.argmin(axis=0)[None, ..., None], axis=0)[0])
 
 
