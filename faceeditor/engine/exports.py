@@ -131,9 +131,9 @@ def fit(
     """
     if quality not in QUALITIES:
         raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
+    _, portrait = find_head(model_of, path, box, landmarks, step)
     from faceeditor.fitting.photo import FitProgress, fit_photo
 
-    _, portrait = find_head(model_of, path, box, landmarks, step)
     model = able(model_of(name), "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
 
