@@ -26,18 +26,18 @@ class AugmentConfig:
     as a second look does; ``empty`` the share of pictures without a head.
     """
 
-    coarse: float = 0.4
+    coarse: float = 0.3
     empty: float = 0.06
-    turn: tuple[float, float] = (8.0, 26.0)
-    zoom: tuple[float, float] = (0.08, 0.22)
+    turn: tuple[float, float] = (7.0, 22.0)
+    zoom: tuple[float, float] = (0.07, 0.18)
     shift: tuple[float, float] = (0.025, 0.09)
     torso: float = 0.85
     beard: float = 0.2
     glasses: float = 0.18
     make_up: float = 0.25
-    cover: float = 0.4
+    cover: float = 0.3
     light: float = 0.4
-    plain: float = 0.4
+    plain: float = 0.5
     grey: float = 0.1
     coarse_pixels: float = 0.35
     shake: float = 0.08

@@ -14,7 +14,7 @@ from torch.nn import functional
 Random: TypeAlias = np.random.Generator
 Picture: TypeAlias = NDArray[np.uint8]
 
-SIDE: Final = 256
+SIDE: Final = 160
 PHOTOS: Final = (
     "coffee",
     "chelsea",
@@ -65,7 +65,7 @@ def _shapes(random: Random) -> Picture:
     draw = ImageDraw.Draw(picture)
     for _ in range(random.integers(3, 30)):
         fill = tuple((_colour(random) * 255).astype(int))
-        middle, extent = random.uniform(-20, SIDE + 20, 2), random.uniform(5, 110, 2)
+        middle, extent = random.uniform(-12, SIDE + 12, 2), random.uniform(3, 70, 2)
         low, high = tuple(middle - extent), tuple(middle + extent)
         kind = random.integers(4)
         if kind == 0:
@@ -77,7 +77,7 @@ def _shapes(random: Random) -> Picture:
                 [tuple(random.uniform(0, SIDE, 2)) for _ in range(2)], fill=fill, width=int(random.integers(1, 14))
             )
         else:
-            draw.polygon([tuple(middle + random.normal(0, 60, 2)) for _ in range(random.integers(3, 7))], fill=fill)
+            draw.polygon([tuple(middle + random.normal(0, 40, 2)) for _ in range(random.integers(3, 7))], fill=fill)
     return np.asarray(_softened(picture, random))
 
 
@@ -104,7 +104,7 @@ def _photo(random: Random) -> Picture:
 
 def _softened(picture: Image.Image, random: Random) -> Image.Image:
     """Out of focus, as what is behind a portrait often is."""
-    return picture.filter(ImageFilter.GaussianBlur(random.uniform(1, 12))) if random.random() < 0.5 else picture
+    return picture.filter(ImageFilter.GaussianBlur(random.uniform(0.7, 8))) if random.random() < 0.5 else picture
 
 
 def _to_bytes(values: NDArray[np.float64]) -> Picture:
@@ -115,7 +115,7 @@ MAKERS: Final[tuple[Callable[[Random], Picture], ...]] = (_noise, _gradient, _sh
 
 
 def backgrounds(count: int, seed: int) -> Tensor:
-    """``count`` pictures (count, 3, 256, 256) uint8 sRGB."""
+    """``count`` pictures (count, 3, SIDE, SIDE) uint8 sRGB."""
     random = np.random.default_rng(seed)
     pictures = [MAKERS[random.integers(len(MAKERS))](random) for _ in range(count)]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()

@@ -7,6 +7,7 @@ import torch
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import DIMS
 from training.augment import Augment, AugmentConfig
+from training.backgrounds import SIDE as POOL_SIDE
 from training.backgrounds import backgrounds
 from training.portrait_shots import Shots, premultiplied
 from training.train_portrait import Batches, PortraitConfig, losses, new_network
@@ -118,4 +119,4 @@ def test_premultiplied_undoes_blending_in_linear_light():
 def test_backgrounds_are_the_same_for_a_seed(pool):
     assert torch.equal(pool, backgrounds(8, 0))
     assert not torch.equal(pool, backgrounds(8, 1))
-    assert pool.shape == (8, 3, 256, 256)
+    assert pool.shape == (8, 3, POOL_SIDE, POOL_SIDE)
