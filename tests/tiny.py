@@ -21,7 +21,7 @@ SLIDERS = {
     "identity": ["width", "height"],
     "expression": ["jawOpen", "mouthSmileLeft", "mouthSmileRight"],
     "skin": ["warmth"],
-    "light": [],
+    "light": ["lampLeft", "lampRight"],
     "hair": [],
 }
 

@@ -5,15 +5,19 @@ A control's key is ``space.name`` (``expression.jawOpen``, ``hair.style``) or ``
 
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import numpy as np
 
 from faceeditor.errors import UserError
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Choice, Code, Direction, Space, as_code
-from faceeditor.faces.layout import mirror_name
+from faceeditor.faces.layout import LIGHT, mirror_name
 
 Spaces = Mapping[str, Space]
+
+SIDEWAYS: Final = frozenset({"jawLeft", "jawRight", "mouthLeft", "mouthRight"})
+"""Movements of one part to a side; unlike the others they have no twin that symmetry would move along."""
 
 
 def find(spaces: Spaces, key: str) -> tuple[Space, Direction | Choice | int]:
@@ -168,7 +172,9 @@ def check_codes(face: Face, spaces: Spaces) -> Face:
 
 def _twins(space: Space, direction: Direction) -> tuple[Direction, ...]:
     twin = mirror_name(direction.name)
-    return (direction, *(other for other in space.directions if other.name == twin != direction.name))
+    if twin == direction.name or space.name == LIGHT or direction.name in SIDEWAYS:
+        return (direction,)
+    return (direction, *(other for other in space.directions if other.name == twin))
 
 
 def _choice(spaces: Spaces, key: str) -> tuple[Space, Choice]:

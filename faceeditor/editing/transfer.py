@@ -62,6 +62,9 @@ def blend(first: Face, second: Face, amount: float, name: str = "") -> Face:
 def mirror(face: Face, spaces: Spaces) -> Face:
     """``face`` with the left and right of its expression, light and pose exchanged."""
     for name, space in spaces.items():
+        if name == LIGHT and space.dims == len(_MIRROR_HARMONICS) * LIGHT_SHAPE[1]:
+            face = face.with_code(name, face.codes[name].reshape(LIGHT_SHAPE) * _MIRROR_HARMONICS[:, None])
+            continue
         code = face.codes[name]
         by_name = {direction.name: direction for direction in space.directions}
         for direction in space.directions:
@@ -70,8 +73,6 @@ def mirror(face: Face, spaces: Spaces) -> Face:
                 change = space.value(face.codes[name], twin) - space.value(face.codes[name], direction)
                 code = as_code(code + np.float32(change) * direction.vector)
         face = face.with_code(name, code)
-    if LIGHT in spaces and spaces[LIGHT].dims == int(np.prod(LIGHT_SHAPE)):
-        face = face.with_code(LIGHT, face.codes[LIGHT].reshape(LIGHT_SHAPE) * _MIRROR_HARMONICS[:, None])
     camera = face.camera
     return face.replace(camera=camera.replace(yaw=-camera.yaw, roll=-camera.roll))
 

@@ -24,6 +24,11 @@ def test_symmetry_moves_the_twin():
     assert controls.value(face, SPACES, "expression.mouthSmileRight") == pytest.approx(0.7)
 
 
+def test_lamps_have_no_symmetry():
+    face = controls.set_slider(FACE, SPACES, "light.lampLeft", 1.5, symmetric=True)
+    assert controls.changed(face, FACE, SPACES) == {"light.lampLeft"}
+
+
 def test_the_norm_is_clamped_not_the_slider():
     face = controls.set_slider(FACE, SPACES, "identity.width", 50)
     assert np.linalg.norm(face.codes["identity"]) == pytest.approx(3.0, rel=1e-5)
