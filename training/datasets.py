@@ -18,7 +18,9 @@ HELD_OUT: int = 1 << 40
 
 @dataclass(frozen=True, eq=False)
 class Pictured:
-    """One studio picture over white: ``codes`` (dims,), its ``camera``, ``srgb`` (3, S, S) in [0, 1], ``alpha`` (S, S)."""
+    """One studio picture over white: ``codes`` (dims,), its ``camera``, ``srgb`` (3, S, S) in [0, 1], ``alpha`` (S,
+    S).
+    """
 
     codes: dict[str, torch.Tensor]
     camera: Camera

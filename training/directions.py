@@ -1,8 +1,9 @@
 """Named directions: what the sliders of a studio-trained bundle mean.
 
-A direction has a *vector*, what one unit of the slider adds to a code, and a *reader*, which reads the slider's value off a
-code. Expression, tint, lamps and colours are directions by construction and their readers are the dual basis. Identity
-directions are found by regression: a measure of the shape, taken on random identities, is regressed on the code.
+A direction has a *vector*, what one unit of the slider adds to a code, and a *reader*, which reads the slider's value
+off a code. Expression, tint, lamps and colours are directions by construction and their readers are the dual basis.
+Identity directions are found by regression: a measure of the shape, taken on random identities, is regressed on the
+code.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ def dual(space: str, named: dict[str, tuple[Floats, float, float]], group: str) 
     )
 
 
-def unit(space: str, positions: slice | int, values: Sequence[float] | float = 1.0) -> Floats:
+def unit(space: str, positions: slice | int, values: Sequence[float] | Floats | float = 1.0) -> Floats:
     """A vector of ``space`` with ``values`` at ``positions`` and zero elsewhere."""
     vector = np.zeros(layout.DIMS[space], np.float32)
     vector[positions] = values
@@ -120,8 +121,9 @@ IDENTITY_RANGE: Final = 3.0
 def identity_directions(landmarks_of: Callable[[torch.Tensor], torch.Tensor], seed: int = 0) -> tuple[Direction, ...]:
     """Directions of the identity code, one unit being one standard deviation of the measured length.
 
-    ``landmarks_of`` gives neutral landmarks (count, 68, 3) of identity codes (count, 100). A measure's gradient is found by
-    least squares on random identities; it is the direction in which the measure grows fastest at equal plausibility.
+    ``landmarks_of`` gives neutral landmarks (count, 68, 3) of identity codes (count, 100). A measure's gradient is
+    found by least squares on random identities; it is the direction in which the measure grows fastest at equal
+    plausibility.
     """
     codes = (
         np.random.default_rng(seed).normal(0, IDENTITY_SIGMA, (DRAWS, layout.DIMS[layout.IDENTITY])).astype(np.float32)

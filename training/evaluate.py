@@ -4,7 +4,6 @@
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -58,21 +57,22 @@ def compare(drawn: torch.Tensor, shot: Shot) -> dict[str, float]:
         "psnr_head_and_rim": psnr(drawn, true, with_rim),
         "psnr_interior": psnr(drawn, true, interior),
         "psnr_outline": psnr(drawn, true, with_rim & ~interior),
-        "ssim": float(ssim(drawn[None], true[None], data_range=1.0)),
+        "ssim": float(torch.as_tensor(ssim(drawn[None], true[None], data_range=1.0))),
     }
 
 
 def change_errors(model: RadianceModel, studio: Studio, factors: list[StudioFactors], size: int) -> dict[str, float]:
     """Disentanglement by space: the error of a change, as a share of the change.
 
-    One space's code is swapped for another person's and everything else is kept. If the model also changes what it should
-    keep, or changes the wrong thing, its change differs from the studio's: 0 is perfect, 1 as bad as changing nothing.
+    One space's code is swapped for another person's and everything else is kept. If the model also changes what it
+    should keep, or changes the wrong thing, its change differs from the studio's: 0 is perfect, 1 as bad as changing
+    nothing.
     """
     found = {}
     for space in DIMS:
         wrong = right = 0.0
         for first, second in zip(factors, factors[1:] + factors[:1], strict=True):
-            swapped = replace(first, **{space: second.codes[space]})
+            swapped = StudioFactors.from_codes({**first.codes, space: second.codes[space]}, first.camera)
             true = [picture(studio.shoot(one, size).picture_srgb) for one in (first, swapped)]
             drawn = [picture(model.render(one.codes, one.camera, size).over()) for one in (first, swapped)]
             wrong += float(((drawn[1] - drawn[0]) - (true[1] - true[0])).abs().mean())

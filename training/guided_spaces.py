@@ -1,4 +1,6 @@
-"""The latent spaces of a studio-trained bundle: means, ranges and covariances of the training codes, directions, choices."""
+"""The latent spaces of a studio-trained bundle: means, ranges and covariances of the training codes, directions,
+choices.
+"""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,7 +1,7 @@
 """What a guided head knows before training: the studio's pictures laid into the template's texture coordinates.
 
-Codes are initialised from the known truth as HeadNeRF initialises its own from a 3DMM (section 3.2); here the textures are
-too. Training then learns what a texture cannot say: filtering, occlusion, highlights, outlines.
+Codes are initialised from the known truth as HeadNeRF initialises its own from a 3DMM (section 3.2); here the
+textures are too. Training then learns what a texture cannot say: filtering, occlusion, highlights, outlines.
 """
 
 from typing import Final
@@ -45,7 +45,9 @@ SKIN_PARTS: Final = ("skin", "mouth", "eyesocket")
 
 
 class Start:
-    """Reads the studio's data folder and lays it out for an atlas of ``atlas`` texels and card tiles of ``tile`` texels."""
+    """Reads the studio's data folder and lays it out for an atlas of ``atlas`` texels and card tiles of ``tile``
+    texels.
+    """
 
     def __init__(self, data: str, atlas: int, tile: int) -> None:
         self.head = HeadModel.load(data)
@@ -66,7 +68,7 @@ class Start:
                 hidden=hidden,
                 vertices=len(template.render_vertex),
                 strands=len(template.hair_rest),
-                brow_window=bounds((brows > 0).any(0)),
+                brow_window=bounds(np.any(brows > 0, axis=0)),
                 eye_windows=self._eye_windows(),
             ),
             finish=finish,
@@ -110,7 +112,9 @@ class Start:
         return np.isin(self.map.part, [PARTS.index(name) for name in names])
 
     def _stored(self, fine: Floats) -> Floats:
-        """A fine map (..., 2A, 2A) with row 0 at v = 0, averaged over what is known, as (..., A, A) with row 0 at v = 1."""
+        """A fine map (..., 2A, 2A) with row 0 at v = 0, averaged over what is known, as (..., A, A) with row 0 at v =
+        1.
+        """
         known = (self.map.part >= 0).astype(np.float32)
 
         def pooled(values: Floats) -> Floats:
@@ -120,7 +124,9 @@ class Start:
         return np.ascontiguousarray((pooled(fine * known) / np.maximum(pooled(known), 1e-6))[..., ::-1, :])
 
     def _read(self, picture: Floats, chosen: NDArray[np.bool_]) -> Floats:
-        """Bilinear texels (count, ...) of ``picture`` (h, w, ...), row 0 at v = 0, where the chosen texels of the map lie."""
+        """Bilinear texels (count, ...) of ``picture`` (h, w, ...), row 0 at v = 0, where the chosen texels of the map
+        lie.
+        """
         uv = self.map.uv[chosen]
         height, width = picture.shape[:2]
         x = np.clip((uv[:, 0] - np.floor(uv[:, 0])) * width - 0.5, 0, width - 1.001)
@@ -197,7 +203,7 @@ class Start:
         for number, picture in enumerate(pictures):
             row, column = divmod(number, self.sheet.columns)
             at = (slice(row * self.tile, (row + 1) * self.tile), slice(column * self.tile, (column + 1) * self.tile))
-            sheet[(slice(None), *at)] = self._tile(picture.astype(np.float32) / 255)
+            sheet[(slice(None), *at)] = self._tile(np.asarray(picture / 255, np.float32))
         return sheet
 
     def _tile(self, picture: Floats) -> Floats:

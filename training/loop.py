@@ -21,8 +21,8 @@ Losses = Mapping[str, torch.Tensor]
 class LoopConfig:
     """``steps`` of AdamW from ``learning_rate``, warmed up for ``warm_up`` steps and then lowered along a cosine.
 
-    ``precision`` and ``devices`` are Fabric's; ``average`` is the decay of the running average of the weights, 0 for none.
-    ``minutes`` ends the run early, with the schedule following the time; 0 for no limit.
+    ``precision`` and ``devices`` are Fabric's; ``average`` is the decay of the running average of the weights, 0 for
+    none. ``minutes`` ends the run early, with the schedule following the time; 0 for no limit.
     """
 
     steps: int
@@ -57,8 +57,8 @@ def rate(progress: float, step: int, warm_up: int) -> float:
 class Loop:
     """Trains ``network`` on batches until the configured end; ``folder`` holds checkpoint and TensorBoard logs.
 
-    ``loss_of(network, batch, step)`` gives named losses. ``groups`` gives parameter groups (each may scale the rate by its
-    own ``lr``); default: all parameters. ``pictures(network)`` gives a grid (3, H, W) for TensorBoard.
+    ``loss_of(network, batch, step)`` gives named losses. ``groups`` gives parameter groups (each may scale the rate
+    by its own ``lr``); default: all parameters. ``pictures(network)`` gives a grid (3, H, W) for TensorBoard.
     """
 
     def __init__(
@@ -75,20 +75,19 @@ class Loop:
         self.folder = folder
         self.fabric = fabric or make_fabric(config)
         chosen = groups or [{"params": list(network.parameters()), "lr": config.learning_rate}]
-        optimiser = torch.optim.AdamW(chosen, lr=config.learning_rate, weight_decay=config.weight_decay)
+        optimiser = torch.optim.AdamW(chosen, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
         self.rates = [group["lr"] for group in optimiser.param_groups]
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
-        self.averaged = (
-            torch.optim.swa_utils.AveragedModel(
-                network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
-            )
-            if config.average
-            else None
-        )
+        self.averaged = self._averaging(network) if config.average else None
         self.loss_of, self.pictures = loss_of, pictures
         self.step, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
+
+    def _averaging(self, network: nn.Module) -> torch.optim.swa_utils.AveragedModel:
+        """A running average of the weights."""
+        average: Callable[..., Any] = torch.optim.swa_utils.get_ema_multi_avg_fn  # it has no annotations
+        return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average(self.config.average))
 
     @property
     def checkpoint(self) -> Path:
@@ -155,7 +154,7 @@ class Loop:
         if writer:
             writer.close()
 
-    def _train_on(self, batch: Any) -> Losses:  # noqa: ANN401 - every system has batches of its own
+    def _train_on(self, batch: Any) -> Losses:
         for group, base in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = base * rate(self._progress(), self.step, self.config.warm_up)
         losses = self.loss_of(self.network, batch, self.step)

@@ -41,10 +41,10 @@ def components(part: slice) -> int:
 
 @dataclass(frozen=True)
 class AppearanceConfig:
-    """Sizes. ``atlas``: texels a side of the head's textures; ``sheet``: where card textures lie; ``features``: learned
-    channels of a sample; ``hidden``: width of the residual's MLP; ``vertices``: render vertices of the head; ``strands``:
-    vertices of all hair styles together; ``brow_window`` and ``eye_windows``: where brows and
-    irises lie in the atlas.
+    """Sizes. ``atlas``: texels a side of the head's textures; ``sheet``: where card textures lie; ``features``:
+    learned channels of a sample; ``hidden``: width of the residual's MLP; ``vertices``: render vertices of the head;
+    ``strands``: vertices of all hair styles together; ``brow_window`` and ``eye_windows``: where brows and irises lie
+    in the atlas.
     """
 
     atlas: int
@@ -74,10 +74,11 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples on rays: texture coordinates (N, 2) in [0, 1] with v up, unit normals and unit directions to the eye (N, 3).
+    """Samples on rays: texture coordinates (N, 2) in [0, 1] with v up, unit normals and unit directions to the eye
+    (N, 3).
 
-    ``openness`` (N, 1) is how open the place lies to the sky, ``gain`` (N, 3) the logarithm of a per-face factor on the
-    colour of hair, ``lash`` (N, 1) one on lashes and zero on hair.
+    ``openness`` (N, 1) is how open the place lies to the sky, ``gain`` (N, 3) the logarithm of a per-face factor on
+    the colour of hair, ``lash`` (N, 1) one on lashes and zero on hair.
     """
 
     uv: torch.Tensor
@@ -95,9 +96,10 @@ class Samples:
 class Appearance(nn.Module):
     """Textures in the template's coordinates and a small residual.
 
-    Albedo is a sum over learned skins, times the tint; brows are laid over it and irises put in. Material maps tell how open
-    a place lies to the sky, how much it blurs light (R, G, B), and how strong its skin sheen and its wet highlight are and
-    how sharp the latter is. Cards (hair, lashes) carry an opacity and a luminance that the hair colour tints.
+    Albedo is a sum over learned skins, times the tint; brows are laid over it and irises put in. Material maps tell
+    how open a place lies to the sky, how much it blurs light (R, G, B), and how strong its skin sheen and its wet
+    highlight are and how sharp the latter is. Cards (hair, lashes) carry an opacity and a luminance that the hair
+    colour tints.
     """
 
     MATERIAL = 7
@@ -135,8 +137,8 @@ class Appearance(nn.Module):
     ) -> Look:
         """The textures of a face with codes ``skin`` (80,) and ``hair`` (16,).
 
-        ``albedo_gain`` (3, T, T) and ``strand_gain`` (H, 3) are per-face refinements: logarithms of factors on the head's
-        albedo and on the colour of hair vertices.
+        ``albedo_gain`` (3, T, T) and ``strand_gain`` (H, 3) are per-face refinements: logarithms of factors on the
+        head's albedo and on the colour of hair vertices.
         """
         albedo = torch.tensordot(skin[SKIN_WEIGHTS], self.skins, dims=1)
         albedo = albedo * (1 + self.material[0, -1:] * (tint_gain(skin[SKIN_TINT])[:, None, None] - 1))
@@ -220,7 +222,8 @@ class Appearance(nn.Module):
         base = albedo * matt * openness / (1 - BROUGHT_BACK * albedo.clamp(0, 1) * (1 - openness)) + highlight
         facing = (samples.normal * samples.to_eye).sum(-1, keepdim=True)
         change = self.residual(torch.cat([features, samples.normal, facing, openness, matt], dim=-1))
-        return (base * (1 + change[:, :3]) + 0.1 * change[:, 3:] * matt).clamp_min(0)
+        lit: torch.Tensor = base * (1 + change[:, :3]) + 0.1 * change[:, 3:] * matt
+        return lit.clamp_min(0)
 
 
 def lobe(samples: Samples, towards: torch.Tensor, sharpness: torch.Tensor | float) -> torch.Tensor:

@@ -28,7 +28,8 @@ ARCHITECTURES: Final[dict[str, str]] = {
     "guided": "faceeditor.models.guided:GuidedHead",
     "portrait": "faceeditor.models.portrait:PortraitNetwork",
 }
-"""Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for."""
+"""Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +213,7 @@ def _describe(space: Space) -> dict[str, Any]:
 def _space(entry: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Space:
     name = entry["name"]
 
-    def array(key: str) -> Any:  # noqa: ANN401 - numpy's own type follows the tensor
+    def array(key: str) -> Any:
         return tensors[f"spaces/{name}/{key}"].float().numpy()
 
     directions = tuple(
@@ -243,7 +244,7 @@ def find_bundles() -> dict[str, Path]:
     return found
 
 
-def load_model(name: str, device: torch.device | str = "cpu") -> Any:  # noqa: ANN401 - callers ask for capabilities
+def load_model(name: str, device: torch.device | str = "cpu") -> Any:
     """The model of the bundle ``name``, on ``device``. Raises ``UserError`` when there is none or it is damaged."""
     folders = find_bundles()
     if name not in folders:

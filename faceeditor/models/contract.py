@@ -26,8 +26,8 @@ class Quality(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A drawn picture: ``rgb_linear`` (H, W, 3) float32 premultiplied by ``alpha`` (H, W); ``depth`` (H, W) metres along
-    the camera's axis, infinite where nothing is.
+    """A drawn picture: ``rgb_linear`` (H, W, 3) float32 premultiplied by ``alpha`` (H, W); ``depth`` (H, W) metres
+    along the camera's axis, infinite where nothing is.
     """
 
     rgb_linear: NDArray[np.float32]

@@ -1,10 +1,10 @@
 """The guided head: HeadNeRF's codes and camera, with a ray's samples where the template says the head is.
 
-HeadNeRF (Hong et al., CVPR 2022) evaluates a dense field at 64 samples a ray. Here a ray is sampled only where it meets
-the template: at most ``shell_layers`` times in the hair shell and once on the head. A sample's features lie in the
-template's texture coordinates, its optical depth starts from the signed distance to the outline of a strand, and its
-colour is albedo times reflected light plus sheen and a learned residual. Samples are composited by HeadNeRF's Eq. 2, the
-sub-pixels averaged, and a small network finishes the feature map.
+HeadNeRF (Hong et al., CVPR 2022) evaluates a dense field at 64 samples a ray. Here a ray is sampled only where it
+meets the template: at most ``shell_layers`` times in the hair shell and once on the head. A sample's features lie in
+the template's texture coordinates, its optical depth starts from the signed distance to the outline of a strand, and
+its colour is albedo times reflected light plus sheen and a learned residual. Samples are composited by HeadNeRF's Eq.
+2, the sub-pixels averaged, and a small network finishes the feature map.
 """
 
 from collections.abc import Mapping
@@ -42,8 +42,9 @@ CLEAREST: Final = 1e-6
 
 @dataclass(frozen=True)
 class GuidedConfig:
-    """Sizes of a guided head. ``finish``: channels of the finishing network; ``shell_layers``: samples of a ray in the hair
-    shell; ``bust``: between which heights y + 0.35 z, in metres, the bust fades out; ``template``: the template's bundle.
+    """Sizes of a guided head. ``finish``: channels of the finishing network; ``shell_layers``: samples of a ray in
+    the hair shell; ``bust``: between which heights y + 0.35 z, in metres, the bust fades out; ``template``: the
+    template's bundle.
     """
 
     appearance: AppearanceConfig
@@ -82,7 +83,8 @@ class Finish(nn.Module):
             nn.Conv2d(width, 7, 3, padding=1),
         )
         last = self.layers[-1]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
@@ -98,8 +100,8 @@ class Finish(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Samples where rays meet triangles: ``face`` and ``pixel`` (N,), counted in a picture of ``size``; ``asked`` (N,) is the
-    opacity that a strand must have to stop the ray.
+    """Samples where rays meet triangles: ``face`` and ``pixel`` (N,), counted in a picture of ``size``; ``asked``
+    (N,) is the opacity that a strand must have to stop the ray.
     """
 
     face: torch.Tensor
@@ -145,10 +147,11 @@ class GuidedHead(nn.Module):
     def composite(
         self, geometry: Geometry, look: Look, codes: Tensors, ids: Ints, camera: Camera, rays_a_side: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The composited map (4 + features, S, S), premultiplied linear R, G, B, opacity and features, and depth (S, S).
+        """The composited map (4 + features, S, S), premultiplied linear R, G, B, opacity and features, and depth (S,
+        S).
 
-        ``ids`` (layers, S, S) say which triangle each ray meets, as a rasteriser found them for ``geometry``; a pixel of
-        the finished picture has ``rays_a_side`` x ``rays_a_side`` of them.
+        ``ids`` (layers, S, S) say which triangle each ray meets, as a rasteriser found them for ``geometry``; a pixel
+        of the finished picture has ``rays_a_side`` x ``rays_a_side`` of them.
         """
         size, device = ids.shape[-1], codes[LIGHT].device
         layered = torch.as_tensor(np.concatenate([ids[1:], ids[:1]]), device=device).reshape(len(ids), -1)
@@ -210,7 +213,9 @@ class GuidedHead(nn.Module):
         return share * share * (3 - 2 * share)
 
     def _asked(self, pixel: torch.Tensor, size: int, rays_a_side: int) -> torch.Tensor:
-        """The opacity (N,) that each ray asks of a strand: one of ``STRANDS`` if a pixel has that many rays, else a half."""
+        """The opacity (N,) that each ray asks of a strand: one of ``STRANDS`` if a pixel has that many rays, else a
+        half.
+        """
         if rays_a_side != FINE:
             return torch.full_like(pixel, 0.5, dtype=torch.float32)
         place = (pixel // size) % FINE * FINE + pixel % size % FINE

@@ -1,5 +1,6 @@
 """Small building blocks that more than one model uses."""
 
+import itertools
 import math
 
 import torch
@@ -13,8 +14,8 @@ from faceeditor.rendering.harmonics import BASIS_CONSTANTS, COSINE_LOBE
 def reflected(light: torch.Tensor, normals: torch.Tensor, softness: torch.Tensor | float = 1.0) -> torch.Tensor:
     """Linear colour (N, 3) of a white matt surface with ``normals`` (N, 3) under ``light`` (27,), with gradients.
 
-    The same as :func:`faceeditor.rendering.harmonics.irradiance`, with band 2 scaled by ``softness`` (N, 3), below one where
-    light wanders under the surface.
+    The same as :func:`faceeditor.rendering.harmonics.irradiance`, with band 2 scaled by ``softness`` (N, 3), below
+    one where light wanders under the surface.
     """
     x, y, z = normals.unbind(-1)
     c0, c1, c2, c3, c4 = BASIS_CONSTANTS
@@ -25,7 +26,8 @@ def reflected(light: torch.Tensor, normals: torch.Tensor, softness: torch.Tensor
 
 
 def key_light(light: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The direction (3,) and linear colour (3,) of the lamp that best explains band 1 of ``light`` (27,), with gradients.
+    """The direction (3,) and linear colour (3,) of the lamp that best explains band 1 of ``light`` (27,), with
+    gradients.
 
     The same as :func:`faceeditor.rendering.harmonics.key_light`.
     """
@@ -38,7 +40,7 @@ def key_light(light: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def mlp(*widths: int, zero_last: bool = False) -> nn.Sequential:
     """Linear layers with LeakyReLU(0.2) between them; with ``zero_last`` the output starts at zero."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
     last = layers[-2]
     assert isinstance(last, nn.Linear)

@@ -23,8 +23,8 @@ class Topology:
     """What does not move: triangles ``faces`` (F, 3) of the head, then from ``cards_from`` the lashes, then from
     ``hair_from`` the hair styles shown.
 
-    ``corner_uv`` (F, 3, 2) lies in the head's atlas before ``cards_from`` and on the card sheet after; ``strand`` lists the
-    hair vertices that follow the head's, counted over all styles; ``style`` (F,) is the hair style, or -1.
+    ``corner_uv`` (F, 3, 2) lies in the head's atlas before ``cards_from`` and on the card sheet after; ``strand``
+    lists the hair vertices that follow the head's, counted over all styles; ``style`` (F,) is the hair style, or -1.
     """
 
     faces: torch.Tensor

@@ -230,8 +230,8 @@ class SoftwareRasteriser:
         keep = _card_opaque(triangles, triangle, cards_from, cards, camera, size, pixel)
         triangle, pixel, depth = triangle[keep], pixel[keep], depth[keep]
         for layer in range(1, layers):
-            front = _nearest(triangle, pixel, depth, size, ids[layer])
-            keep = depth > front[pixel]
+            nearest = _nearest(triangle, pixel, depth, size, ids[layer])
+            keep = depth > nearest[pixel]
             triangle, pixel, depth = triangle[keep], pixel[keep], depth[keep]
         return ids.reshape(layers, size, size)
 
