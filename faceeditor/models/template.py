@@ -187,8 +187,9 @@ class Template:
         """Hair vertices (B, h, 3) of a style, 0 to 9 as in the hair code, on heads with shape ``vertices`` (B,
         V, 3)."""
         at = list(self.styles.values())[style].vertices
-        moved = (vertices - self.mean)[:, self.hair_bind[at]]
-        return self.hair_rest[at] + (moved * self.hair_weights[at][..., None]).sum(-2)
+        bind, weights = self.hair_bind[at], self.hair_weights[at]
+        moved = (vertices - self.mean).index_select(1, bind.reshape(-1)).reshape(len(vertices), *bind.shape, 3)
+        return self.hair_rest[at] + (moved * weights[..., None]).sum(-2)
 
     def hair_style_faces(self, style: int) -> torch.Tensor:
         """Faces (f, 3) of a style, counted from the style's own first vertex; seen from both sides."""
@@ -199,9 +200,11 @@ class Template:
 def vertex_normals(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     """Unit area-weighted normals (B, V, 3) of ``vertices`` (B, V, 3) with triangles ``faces`` (F, 3).
     Differentiable."""
-    a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))
+    batch, count, _ = vertices.shape
+    first = torch.arange(batch, device=faces.device)[:, None, None] * count
+    index = (faces + first).reshape(-1, 3)
+    flat = vertices.reshape(-1, 3)
+    a, b, c = flat.index_select(0, index.reshape(-1)).reshape(-1, 3, 3).unbind(1)
     across = torch.linalg.cross(b - a, c - a)
-    summed = torch.zeros_like(vertices)
-    for corner in range(3):
-        summed = summed.index_add(1, faces[:, corner], across)
-    return functional.normalize(summed, dim=-1, eps=1e-20)
+    summed = torch.zeros_like(flat).index_add(0, index.reshape(-1), across.repeat_interleave(3, dim=0))
+    return functional.normalize(summed, dim=-1, eps=1e-20).reshape(vertices.shape)
