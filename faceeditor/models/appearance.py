@@ -114,8 +114,8 @@ class Appearance(nn.Module):
         self.skins = nn.Parameter(torch.full((components(SKIN_WEIGHTS), 3, side, side), 0.4))
         self.brows = nn.Parameter(torch.zeros(components(BROW_STYLES), 1, bottom - top, right - left))
         self.irises = nn.ParameterList(
-            nn.Parameter(torch.full((components(IRIS_WEIGHTS), 3, b - t, r - l), 0.5))
-            for t, b, l, r in config.eye_windows
+            nn.Parameter(torch.full((components(IRIS_WEIGHTS), 3, end - start, right - left), 0.5))
+            for start, end, left, right in config.eye_windows
         )
         self.material = nn.Parameter(torch.ones(1, self.MATERIAL, side, side))
         self.head_openness = nn.Parameter(torch.ones(config.vertices))
@@ -217,7 +217,7 @@ class Appearance(nn.Module):
         samples: Samples,
         light: torch.Tensor,
     ) -> torch.Tensor:
-        """Albedo times reflected light times openness with its bounces, plus the highlight, plus the learned residual."""
+        """Albedo times reflected light times openness with its bounces, the highlight, and the learned residual."""
         matt = reflected(light, samples.normal, softness)
         base = albedo * matt * openness / (1 - BROUGHT_BACK * albedo.clamp(0, 1) * (1 - openness)) + highlight
         facing = (samples.normal * samples.to_eye).sum(-1, keepdim=True)
@@ -237,7 +237,7 @@ def lobe(samples: Samples, towards: torch.Tensor, sharpness: torch.Tensor | floa
 
 
 def fresnel(samples: Samples, head_on: float = 0.04) -> torch.Tensor:
-    """Share (N,) of light that a surface mirrors, growing towards grazing angles (Schlick 1994), tamed for soft skin."""
+    """Share (N,) of light that a surface mirrors, growing towards grazing angles (Schlick 1994), tamed for skin."""
     facing = (samples.normal * samples.to_eye).sum(-1).clamp(0, 1)
     return head_on + (1 - head_on) * 0.6 * (1 - facing) ** 5
 

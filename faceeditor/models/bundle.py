@@ -71,7 +71,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     if manifest.get("architecture") not in ARCHITECTURES:
         raise UserError(
-            f"The model bundle {folder.name} is of the unknown kind {manifest.get('architecture')!r}; update the program."
+            f"The model bundle {folder.name} is of an unknown kind, {manifest.get('architecture')!r}; "
+            "update the program."
         )
     return manifest
 

@@ -18,7 +18,7 @@ Refinement = Mapping[str, NDArray[Any]]
 
 
 class Quality(StrEnum):
-    """How much time a frame may take: ``MOVING`` while a slider or the camera moves, ``FULL`` at rest and for export."""
+    """The time a frame may take: ``MOVING`` while a slider or the camera moves, ``FULL`` at rest and for export."""
 
     MOVING = "moving"
     FULL = "full"
@@ -106,6 +106,33 @@ class FittableModel(RadianceModel, Protocol):
     ) -> "Drawing":
         """The picture with gradients to ``codes`` (dims,) and ``refinement``; ``rays_a_side`` squared rays a pixel."""
         ...
+
+    def surface(
+        self, codes: Mapping[str, torch.Tensor], refinement: Mapping[str, torch.Tensor] | None = None
+    ) -> "Surface":
+        """The points that the face is made of, with gradients to ``codes`` (dims,) and ``refinement``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Points of a face in head space, with gradients.
+
+    ``head`` (R, 3) are the vertices of the model's mesh and ``faces`` (F, 3) join them; ``uv`` (R, 2) in [0, 1] with v up is
+    where they lie in the atlas, ``parts`` names ranges of faces. ``shape`` (R,) tells which of the vertices that ``offsets``
+    move each one follows, of ``shape_count``. ``strands`` (N, 3) are points of the hair shown, numbers ``strand`` (N,) among the
+    ``strand_count`` of all styles.
+    """
+
+    head: torch.Tensor
+    faces: torch.Tensor
+    uv: torch.Tensor
+    parts: Mapping[str, tuple[int, int]]
+    shape: torch.Tensor
+    shape_count: int
+    strands: torch.Tensor
+    strand: torch.Tensor
+    strand_count: int
 
 
 @dataclass(frozen=True, eq=False)
