@@ -22,7 +22,7 @@ from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS, HA
 from faceeditor.faces.mesh import Mesh
 from faceeditor.models.appearance import Appearance, AppearanceConfig, Look, Samples
 from faceeditor.models.bundle import Bundle, load_model
-from faceeditor.models.contract import Drawing, Frame, Quality, Refinement
+from faceeditor.models.contract import Drawing, Frame, Quality, Refinement, Surface
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.models.proxy import Geometry, Proxy, Sheet
 from faceeditor.rendering import rays, volume
@@ -258,6 +258,24 @@ class GuidedHead(nn.Module):
         geometry = self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], extra.get("offsets"))
         look = self.appearance.look(codes[SKIN], codes[HAIR], extra.get("albedo_gain"), extra.get("strand_gain"))
         return self._drawn(geometry, look, codes, camera, size, rays_a_side)
+
+    def surface(self, codes: Tensors, refinement: Tensors | None = None) -> Surface:
+        """See :meth:`faceeditor.models.contract.FittableModel.surface`."""
+        offsets = (refinement or {}).get("offsets")
+        geometry = self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], offsets)
+        template = self.proxy.template
+        count = len(template.render_vertex)
+        return Surface(
+            head=geometry.vertices[:count],
+            faces=template.faces[: template.cards_from],
+            uv=template.uv,
+            parts={name: ends for name, ends in template.parts.items() if ends[1] <= template.cards_from},
+            shape=template.render_vertex,
+            shape_count=len(template.mean),
+            strands=geometry.vertices[count:],
+            strand=geometry.topology.strand,
+            strand_count=len(template.hair_rest),
+        )
 
     def _drawn(
         self, geometry: Geometry, look: Look, codes: Tensors, camera: Camera, size: int, rays_a_side: int
