@@ -154,6 +154,14 @@ class Session:
         self.process()
         return job.result()
 
+    def settle(self) -> None:
+        """Delivers signals until nothing is left to draw or to do; not for a window."""
+        while not (self.engine.idle and self._inbox.empty()):
+            try:
+                self._inbox.get(timeout=0.02)()
+            except Empty:
+                continue
+
     # --- models ----------------------------------------------------------------------------------------------------
 
     def models(self) -> tuple[ModelInfo, ...]:
