@@ -1,0 +1,96 @@
+"""The atlas of a head's mesh: which triangle each texel lies on, and how values seen in a photo fill it."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+from torch.nn import functional
+
+from faceeditor.faces.camera import TARGET, Camera
+from faceeditor.models.contract import Surface
+from faceeditor.rendering.raster import SoftwareRasteriser
+
+Floats = NDArray[np.float32]
+
+FLAT: Final = Camera(distance=1.0, field_of_view=float(np.degrees(2 * np.arctan(0.5))))
+"""A camera that sees a square of one metre around its target fill the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """The N covered texels of an atlas of ``size``: ``texel`` (N,) flat index, row 0 at v = 1; ``corner`` (N, 3) vertices and
+    ``weight`` (N, 3) barycentric weights; ``face`` (N,) the triangle.
+    """
+
+    size: int
+    texel: NDArray[np.int64]
+    face: NDArray[np.int64]
+    corner: NDArray[np.int64]
+    weight: Floats
+
+    @classmethod
+    def of(cls, surface: Surface, size: int) -> Self:
+        """The atlas of a mesh: its triangles, flattened to their texture coordinates, are looked at like a picture."""
+        faces, uv = surface.faces.cpu().numpy(), surface.uv.detach().cpu().numpy().astype(np.float64)
+        flat = np.stack([uv[:, 0] - 0.5, uv[:, 1] - 0.5, np.zeros(len(uv))], axis=-1) + TARGET
+        corners = flat[faces]
+        turned = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] < 0
+        corners[turned] = corners[turned][:, ::-1]
+        nothing_else = len(faces)
+        ids = SoftwareRasteriser().visible(corners.astype(np.float32), nothing_else, None, FLAT, size, 1)[0].ravel()
+        texel = np.flatnonzero(ids >= 0)
+        face = ids[texel].astype(np.int64)
+        centre = np.stack([(texel % size + 0.5) / size, 1 - (texel // size + 0.5) / size], axis=-1)
+        weight = _barycentric(uv[faces[face]], centre)
+        return cls(size, texel, face, faces[face], weight)
+
+    def carried(self, values: Floats) -> Floats:
+        """Values of vertices (R, C) at the texels, (N, C)."""
+        return np.einsum("nk,nkc->nc", self.weight, values[self.corner])
+
+    def picture(self, values: Floats) -> Floats:
+        """Values of texels (N, C) as a texture (C, T, T), zero elsewhere."""
+        texture = np.zeros((self.size * self.size, values.shape[1]), np.float32)
+        texture[self.texel] = values
+        return texture.T.reshape(-1, self.size, self.size)
+
+
+def _barycentric(corners: NDArray[np.float64], point: NDArray[np.float64]) -> Floats:
+    """Weights (N, 3) of ``corners`` (N, 3, 2) that give ``point`` (N, 2), clamped to the triangle."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    to = point - corners[:, 0]
+    area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    area = np.where(np.abs(area) < 1e-14, 1e-14, area)
+    second = (to[:, 0] * b[:, 1] - to[:, 1] * b[:, 0]) / area
+    third = (a[:, 0] * to[:, 1] - a[:, 1] * to[:, 0]) / area
+    weight = np.clip(np.stack([1 - second - third, second, third], axis=-1), 0, 1)
+    return np.asarray(weight / weight.sum(-1, keepdims=True), np.float32)
+
+
+def sampled(picture: Floats, xy: NDArray[np.floating[Any]], mode: str = "bilinear") -> Floats:
+    """Values (N, C) of ``picture`` (S, S, C) at pixels ``xy`` (N, 2); the edge goes on beyond it."""
+    planes = torch.from_numpy(np.ascontiguousarray(picture, np.float32)).permute(2, 0, 1)[None]
+    size = np.array([picture.shape[1], picture.shape[0]])
+    grid = torch.from_numpy((xy / size * 2 - 1).astype(np.float32))[None, None]
+    return functional.grid_sample(planes, grid, mode, "border", align_corners=False)[0, :, 0].T.numpy()
+
+
+def filled(values: Floats, weight: Floats, pull: float = 0.0) -> Floats:
+    """``values`` (C, T, T) where ``weight`` (T, T) is one, elsewhere what lies around, smoothly: push and pull.
+
+    ``pull`` is the weight with which zero competes: what is far from everything known comes to rest there.
+    """
+    size = values.shape[-1]
+    if size <= 2:
+        mean = (values * weight).sum((1, 2)) / (weight.sum() + pull + 1e-9)
+        return np.broadcast_to(mean[:, None, None], values.shape).astype(np.float32)
+    half = weight.reshape(size // 2, 2, size // 2, 2)
+    coarse_weight = half.mean((1, 3))
+    weighted = (values * weight).reshape(-1, size // 2, 2, size // 2, 2).mean((2, 4))
+    coarse = weighted / (coarse_weight + 1e-6)
+    below = filled(coarse, np.minimum(coarse_weight * 4 / (1 + pull), 1), pull)
+    smooth = np.stack([zoom(plane, 2, order=1, mode="nearest", grid_mode=True) for plane in below])
+    return np.asarray(weight * values + (1 - weight) * smooth, np.float32)

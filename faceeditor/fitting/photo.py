@@ -1,0 +1,163 @@
+"""A photo becomes a face: camera and shape from landmarks, a first look, gradient stages, and a refinement."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceeditor.errors import UserError
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.face import Face, Origin
+from faceeditor.faces.latents import Codes
+from faceeditor.fitting.first_look import Easel, first_look, look_closer
+from faceeditor.fitting.measures import measure
+from faceeditor.fitting.placing import place
+from faceeditor.fitting.portrait import Portrait
+from faceeditor.fitting.refine import Gains, Refiner
+from faceeditor.fitting.target import Target
+from faceeditor.models.contract import FittableModel
+
+
+@dataclass(frozen=True, eq=False)
+class FitProgress:
+    """Where a fit stands: ``fraction`` of 0 to 1, a ``message`` for the artist, sometimes the current picture (S, S, 3)
+    uint8 over the photo, and the ``seconds_left``, when they can be told.
+    """
+
+    fraction: float
+    message: str
+    picture_srgb: NDArray[np.uint8] | None = None
+    seconds_left: float | None = None
+
+
+class FitCancelled(Exception):
+    """Raised by :func:`fit_photo` soon after ``cancelled`` began to answer yes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a quality means: ``look`` and ``closer`` are picture sizes of the first look (0 leaves the closer one out);
+    ``texels`` of the refinement's texture, ``rounds`` of it at ``size`` pixels.
+    """
+
+    look: int
+    closer: int
+    texels: int
+    size: int
+    rounds: int
+
+
+PLANS: Final[Mapping[str, Plan]] = {
+    "draft": Plan(look=64, closer=0, texels=256, size=192, rounds=3),
+    "standard": Plan(look=64, closer=128, texels=256, size=256, rounds=5),
+    "best": Plan(look=96, closer=160, texels=512, size=384, rounds=8),
+}
+
+PREVIEW: Final = 256
+
+
+class _Watch:
+    """Tells how a fit goes on and asks whether it shall."""
+
+    def __init__(self, on_step: Callable[[FitProgress], None], cancelled: Callable[[], bool]) -> None:
+        self._on_step, self._cancelled = on_step, cancelled
+        self._began = time.monotonic()
+        self._from, self._to, self._message = 0.0, 0.0, ""
+        self._steps, self._step = 1, 0
+        self.fraction = 0.0
+
+    def stage(self, message: str, upto: float, steps: int) -> None:
+        """A stage begins that brings the fraction ``upto`` in about so many steps."""
+        self._from, self._to, self._message = self._to, upto, message
+        self._steps, self._step = steps, 0
+
+    def tick(self) -> None:
+        """One step of the stage begins."""
+        self._step = min(self._step + 1, self._steps)
+        self.tell(None)
+
+    def tell(self, picture: NDArray[np.uint8] | None) -> None:
+        """Reports, with a picture perhaps. Raises :class:`FitCancelled`."""
+        if self._cancelled():
+            raise FitCancelled
+        self.fraction = self._from + (self._to - self._from) * self._step / self._steps
+        gone = time.monotonic() - self._began
+        left = None if self.fraction < 0.05 else gone * (1 - self.fraction) / self.fraction
+        self._on_step(FitProgress(self.fraction, self._message, picture, left))
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self._began
+
+
+def fit_photo(
+    portrait: Portrait,
+    model: FittableModel,
+    *,
+    quality: str = "standard",
+    on_step: Callable[[FitProgress], None] = lambda progress: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Face:
+    """Fits ``model`` to ``portrait``.
+
+    ``quality`` is ``draft``, ``standard`` or ``best``. ``on_step`` is called at least every few tenths of a second; what it
+    raises ends the fit. Raises :class:`FitCancelled` when ``cancelled`` answers yes, ``UserError`` for a quality that there is
+    not. The face's camera shows it as large and where the portrait's crop does; ``origin`` holds the crop and the figures
+    of :func:`measure` with ``seconds``.
+    """
+    if quality not in PLANS:
+        raise UserError(f"{quality} is not a quality; choose {', '.join(PLANS)}.")
+    watch = _Watch(on_step, cancelled)
+    fit = _Fit(portrait, model, PLANS[quality], watch)
+    fit.run()
+    face = Face("", model.name, fit.codes, fit.camera, Origin("photo", "", portrait.crop_srgb), fit.gains)
+    figures = {**measure(face, portrait, model), "seconds": watch.seconds}
+    return face.replace(origin=Origin("photo", "", portrait.crop_srgb, figures))
+
+
+class _Fit:
+    """A fit under way."""
+
+    camera: Camera
+    codes: Codes
+
+    def __init__(self, portrait: Portrait, model: FittableModel, plan: Plan, watch: _Watch) -> None:
+        self.portrait, self.model, self.plan, self.watch = portrait, model, plan, watch
+        self.gains: Gains = {}
+
+    def run(self) -> None:
+        """All of it."""
+        plan, watch = self.plan, self.watch
+        watch.stage("Finding camera and shape", 0.05, 1)
+        watch.tick()
+        placed = place(self.portrait, self.model)
+        self.camera = placed.camera
+        watch.stage("Looking at light, skin and hair", 0.4, 80)
+        self.codes = first_look(self._easel(plan.look), placed.identity, placed.expression)
+        self._show()
+        if plan.closer:
+            watch.stage("Looking at brows and eyes", 0.6, 24)
+            self.codes = look_closer(self._easel(plan.closer), self.codes)
+            self._show()
+        watch.stage("Refining", 0.95, plan.rounds + 1)
+        for self.gains in self._refinements():
+            self._show()
+
+    def _refinements(self) -> Iterator[Gains]:
+        target = Target.of(self.portrait, self.plan.size)
+        refiner = Refiner(self.model, self.codes, self.camera, target, self.plan.texels, self.watch.tick)
+        for _ in range(self.plan.rounds):
+            refiner.step()
+            yield refiner.gains()
+
+    def _easel(self, size: int) -> Easel:
+        return Easel(self.model, self.camera, Target.of(self.portrait, size), self.watch.tick)
+
+    def _show(self) -> None:
+        """Streams the current picture, over the photo."""
+        frame = self.model.render(self.codes, self.camera, PREVIEW, refinement=self.gains or None)
+        self.watch.tell(frame.over(Target.of(self.portrait, PREVIEW).linear))

@@ -1,0 +1,194 @@
+"""Where the camera stands and what shape the head has, from 68 landmarks alone.
+
+Camera, identity and expression are solved for together by bounded non-linear least squares: landmarks are a linear
+function of the codes, so that only the projection is not linear.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceeditor.faces import landmarks as points
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.latents import Code, as_code
+from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.fitting.portrait import Portrait
+from faceeditor.models.contract import FittableModel
+
+Array = NDArray[np.float64]
+
+EXACT: Final = 0.014
+"""How far landmarks are expected to lie from the truth, in extents of the face from brows to lips."""
+LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BROW, 1.5))
+"""Landmarks that slide along an edge, and how much less they are trusted."""
+LIVELINESS: Final = 0.3
+"""The usual size of an expression's component."""
+USUAL_DISTANCE: Final = 1.2
+DISTANCE_SPREAD: Final = 0.25
+"""Metres from which portraits are taken, and the spread of the logarithm."""
+WIDEST_TURN: Final = 95.0
+MOST_UNUSUAL: Final = 4.0
+"""The largest identity component, in standard deviations."""
+ROUNDS: Final = 3
+"""How often the jaw line and the trust in landmarks are looked at again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A head brought to its landmarks."""
+
+    camera: Camera
+    identity: Code
+    expression: Code
+
+
+@dataclass(frozen=True, eq=False)
+class _Landmarks:
+    """Landmarks as a linear function of the codes: ``mean`` (68, 3) metres and ``modes`` (68, 3, codes)."""
+
+    mean: Array
+    modes: Array
+
+    @classmethod
+    def of(cls, model: FittableModel, yaw: float) -> "_Landmarks":
+        codes = {name: torch.zeros(model.spaces[name].dims) for name in (IDENTITY, EXPRESSION)}
+
+        def landmarks(identity: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
+            return model.landmarks({IDENTITY: identity, EXPRESSION: expression}, yaw)
+
+        given = (codes[IDENTITY], codes[EXPRESSION])
+        modes = torch.cat(torch.func.jacfwd(landmarks, argnums=(0, 1))(*given), dim=-1)
+        return cls(landmarks(*given).double().numpy(), modes.double().numpy())
+
+    def at(self, codes: Array) -> Array:
+        """The landmarks (68, 3)."""
+        return np.asarray(self.mean + self.modes @ codes)
+
+
+def camera_of(parameters: Array) -> Camera:
+    """The camera of yaw, pitch, roll, log distance, log size (focal length over distance), and pan right and up."""
+    yaw, pitch, roll, log_distance, log_size, right, up = (float(value) for value in parameters)
+    focal = np.exp(log_size + log_distance)
+    view = float(np.degrees(2 * np.arctan(0.5 / focal)))
+    return Camera(yaw, pitch, roll, float(np.exp(log_distance)), view, (right, up))
+
+
+def parameters_of(camera: Camera) -> Array:
+    """The other way round."""
+    size = np.log(camera.focal / camera.distance)
+    return np.array([camera.yaw, camera.pitch, camera.roll, np.log(camera.distance), size, *camera.pan])
+
+
+TYPICAL: Final = np.array([10.0, 10.0, 10.0, 0.2, 0.1, 0.02, 0.02])
+"""Sizes of steps in the camera's parameters."""
+CAMERA_LOW: Final = np.array([-WIDEST_TURN, -60.0, -60.0, np.log(0.35), np.log(0.3), -0.5, -0.5])
+CAMERA_HIGH: Final = np.array([WIDEST_TURN, 60.0, 60.0, np.log(4.0), np.log(20.0), 0.5, 0.5])
+
+
+class _Problem:
+    """Residuals of landmarks and priors, in standard deviations, and their derivatives."""
+
+    def __init__(self, portrait: Portrait, model: FittableModel) -> None:
+        self.model = model
+        self.wanted = portrait.landmarks / portrait.size
+        trust = np.sqrt(np.clip(portrait.confidence, 0.05, 1)) / (EXACT * _extent(portrait))
+        for part, factor in LOOSENESS:
+            trust[part] /= factor
+        self.trust = self.believed = trust[:, None]
+        identity, expression = model.spaces[IDENTITY], model.spaces[EXPRESSION]
+        self.prior = np.r_[np.maximum(identity.scale, 0.5), np.full(expression.dims, LIVELINESS)].astype(np.float64)
+        self.line = _Landmarks.of(model, portrait.pose[0])
+
+    def review(self, unknown: Array) -> None:
+        """Sees the jaw line from the yaw in ``unknown``, and trusts landmarks less that are far off (Cauchy's weights)."""
+        self.line = _Landmarks.of(self.model, float(unknown[0]))
+        off = np.linalg.norm(camera_of(unknown[:7]).project(self.line.at(unknown[7:]), 1, 1) - self.wanted, axis=-1)
+        self.believed = self.trust / np.sqrt(1 + (off[:, None] * self.trust / 2) ** 2)
+
+    def residual(self, unknown: Array) -> Array:
+        camera, codes = unknown[:7], unknown[7:]
+        off = (camera_of(camera).project(self.line.at(codes), 1, 1) - self.wanted) * self.believed
+        far = (camera[3] - np.log(USUAL_DISTANCE)) / DISTANCE_SPREAD
+        return np.concatenate([off.ravel(), codes / self.prior, [far]])
+
+    def jacobian(self, unknown: Array) -> Array:
+        places = self.line.at(unknown[7:])
+        count = places.size // 3 * 2
+        table = np.zeros((count + len(self.prior) + 1, len(unknown)))
+        here = camera_of(unknown[:7]).project(places, 1, 1)
+        for index, step in enumerate(TYPICAL * 1e-4):
+            moved = unknown[:7].copy()
+            moved[index] += step
+            change = (camera_of(moved).project(places, 1, 1) - here) / step
+            table[:count, index] = (change * self.believed).ravel()
+        slope = projection_slope(camera_of(unknown[:7]), places) * self.believed[..., None]
+        table[:count, 7:] = (slope @ self.line.modes).reshape(count, -1)
+        table[count:-1, 7:] = np.diag(1 / self.prior)
+        table[-1, 3] = 1 / DISTANCE_SPREAD
+        return table
+
+
+def projection_slope(camera: Camera, places: Array) -> Array:
+    """Derivative (N, 2, 3) of projected positions, in picture heights, by head-space ``places`` (N, 3)."""
+    extrinsics, k = camera.extrinsics(), camera.intrinsics(1, 1)
+    matrix = k @ extrinsics[:, :3]
+    image = places @ matrix.T + k @ extrinsics[:, 3]
+    depth = image[:, 2, None, None]
+    screen = (image[:, :2] / image[:, 2:])[..., None]
+    return np.asarray((matrix[None, :2] - screen * matrix[None, 2:]) / depth)
+
+
+def _extent(portrait: Portrait) -> float:
+    """The greater of width and height, in picture heights, of what lies between brows and lips."""
+    steady = portrait.landmarks[points.RIGHT_BROW.start : points.OUTER_LIPS.stop] / portrait.size
+    return float(np.ptp(steady, axis=0).max())
+
+
+def place(portrait: Portrait, model: FittableModel, codes: Mapping[str, Code] | None = None) -> Placed:
+    """Camera, identity and expression that bring the model's landmarks to those of ``portrait``.
+
+    ``codes`` are where to start. Between rounds the jaw line is taken as seen from the yaw that was found, and landmarks
+    that stay far from where they should be are trusted less.
+    """
+    start = parameters_of(portrait.camera().replace(distance=0.95))
+    dims = [model.spaces[name].dims for name in (IDENTITY, EXPRESSION)]
+    unknown = np.concatenate([start, np.zeros(sum(dims))])
+    if codes is not None:
+        unknown[7:] = np.concatenate([codes[IDENTITY], codes[EXPRESSION]])
+    limit = np.full(dims[0], MOST_UNUSUAL)
+    low = np.r_[CAMERA_LOW, -limit, np.zeros(dims[1])]
+    high = np.r_[CAMERA_HIGH, limit, np.ones(dims[1])]
+    problem = _Problem(portrait, model)
+    for _ in range(ROUNDS):
+        unknown = _solve(problem, np.clip(unknown, low, high), low, high)
+        problem.review(unknown)
+    return Placed(camera_of(unknown[:7]), as_code(unknown[7 : 7 + dims[0]]), as_code(_quiet(unknown[7 + dims[0] :])))
+
+
+def _solve(problem: _Problem, unknown: Array, low: Array, high: Array, steps: int = 8) -> Array:
+    """Bounded least squares: damped Gauss-Newton steps in the unknowns that their bounds leave free."""
+    damping, residual = 1e-3, problem.residual(unknown)
+    for _ in range(steps):
+        table = problem.jacobian(unknown)
+        slope, curve = table.T @ residual, table.T @ table
+        stuck = ((unknown <= low) & (slope > 0)) | ((unknown >= high) & (slope < 0))
+        free = np.flatnonzero(~stuck)
+        inner = curve[np.ix_(free, free)]
+        step = np.zeros_like(unknown)
+        step[free] = -np.linalg.solve(inner + damping * np.diag(np.diag(inner)), slope[free])
+        moved = np.clip(unknown + step, low, high)
+        then = problem.residual(moved)
+        if then @ then < residual @ residual:
+            unknown, residual, damping = moved, then, damping / 5
+        else:
+            damping *= 20
+    return unknown
+
+
+def _quiet(expression: Array) -> Array:
+    """``expression`` without traces of what is not there."""
+    return np.where(expression > 0.01, expression, 0.0)
