@@ -193,15 +193,16 @@ class Openness:
     @classmethod
     def of(cls, context: moderngl.Context, head: HeadModel, assets: Assets) -> Self:
         """The openness measured earlier for the same data, or measured now and kept."""
-        path = user_data_dir() / "studio" / f"openness-{_fingerprint(head, assets)}.npz"
+        path = openness_path(head, assets)
         if path.is_file():
             return cls._read(path)
         measured = cls.measure(context, head, assets)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        measured._write(path)
+        measured.write(path)
         return measured
 
-    def _write(self, path: Path) -> None:
+    def write(self, path: Path) -> None:
+        """Keep it in a file; see :func:`openness_path`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         hair = {f"hair_{name}": values.astype(np.float16) for name, values in self.hair.items()}
         with atomic_write(path) as beside:
             np.savez_compressed(
@@ -218,6 +219,11 @@ class Openness:
             found = {key: file[key].astype(np.float32) for key in file.files}
         hair = {name: found[f"hair_{name}"] for name in HAIR_STYLES}
         return cls(found["head"], found["expressions"], found["under_hair"], hair)
+
+
+def openness_path(head: HeadModel, assets: Assets) -> Path:
+    """Where the measurement of these data is kept."""
+    return user_data_dir() / "studio" / f"openness-{_fingerprint(head, assets)}.npz"
 
 
 def _through_strands(hair: HairStyle, openness: Floats) -> Floats:

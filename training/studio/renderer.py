@@ -113,7 +113,7 @@ class _HairOnGpu:
 class Studio:
     """Photographs heads. Holds one OpenGL context, so it belongs to the thread and process that made it."""
 
-    def __init__(self, head: HeadModel, assets: Assets) -> None:
+    def __init__(self, head: HeadModel, assets: Assets, openness: Openness | None = None) -> None:
         self.head = head
         self.assets = assets
         self._context = standalone_context()
@@ -128,7 +128,7 @@ class Studio:
         )
         self._targets: dict[int, Targets] = {}
         self._hair: dict[str, _HairOnGpu] = {}
-        self._openness = Openness.of(self._context, head, assets)
+        self._openness = openness or Openness.of(self._context, head, assets)
         self._load_textures()
         self._load_head()
 
