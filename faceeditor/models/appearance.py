@@ -88,8 +88,8 @@ class Samples:
     gain: torch.Tensor
     lash: torch.Tensor
 
-    def take(self, chosen: torch.Tensor) -> "Samples":
-        """Some of the samples, by number."""
+    def take(self, chosen: slice) -> "Samples":
+        """Some of the samples."""
         return Samples(*(getattr(self, part.name)[chosen] for part in fields(self)))
 
 

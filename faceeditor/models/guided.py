@@ -7,6 +7,7 @@ its colour is albedo times reflected light plus sheen and a learned residual. Sa
 2, the sub-pixels averaged, and a small network finishes the feature map.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
@@ -38,6 +39,8 @@ STRANDS: Final = (0.2, 0.8, 0.6, 0.4)
 OUTLINE: Final = 12.0
 """Optical depth per unit of signed distance to the outline of a strand, in units of its opacity."""
 CLEAREST: Final = 1e-6
+MARGIN: Final = 4
+"""Pixels around what rays meet that the finishing network draws too."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ class Hits:
     size: int
     asked: torch.Tensor
 
-    def take(self, chosen: torch.Tensor) -> "Hits":
-        """Some of the samples, by number."""
+    def take(self, chosen: slice) -> "Hits":
+        """Some of the samples."""
         return Hits(self.face[chosen], self.pixel[chosen], self.size, self.asked[chosen])
 
 
@@ -176,35 +179,36 @@ class GuidedHead(nn.Module):
     def _sampled(
         self, geometry: Geometry, look: Look, codes: Tensors, hits: Hits, camera: Camera
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Linear colour and features (N, 3 + F), optical depth (N,) and depth (N,) of samples."""
+        """Linear colour and features (N, 3 + F), optical depth (N,) and depth (N,) of samples, those on cards first."""
         topology = geometry.topology
         origin, direction = rays.pixel_rays(camera, hits.size, hits.pixel)
-        corner = topology.faces[hits.face]
-        places = geometry.vertices[corner]
-        head_openness = self.appearance.openness(codes[EXPRESSION], codes[HAIR])
-        openness = torch.cat([head_openness, self.appearance.strand_openness[topology.strand]])
-        gain = functional.pad(look.strand_gain[topology.strand], (0, 0, len(head_openness), 0))
-        weight, depth = rays.meet(origin, direction, places)
-        weight = weight[..., None]
+        corners = self._vertex_table(geometry, look, codes)[topology.faces[hits.face]]
+        weight, depth = rays.meet(origin, direction, corners[..., :3])
+        place, normal, openness, gain = torch.split((weight[:, None] @ corners)[:, 0], [3, 3, 1, 3], dim=-1)
         samples = Samples(
-            uv=(weight * topology.corner_uv[hits.face]).sum(1),
-            normal=functional.normalize((weight * geometry.normals[corner]).sum(1), dim=-1),
+            uv=(weight[:, None] @ topology.corner_uv[hits.face])[:, 0],
+            normal=functional.normalize(normal, dim=-1),
             to_eye=-functional.normalize(direction, dim=-1),
-            openness=(weight * openness[:, None][corner]).sum(1),
-            gain=(weight * gain[corner]).sum(1),
+            openness=openness,
+            gain=gain,
             lash=(hits.face < topology.hair_from).float()[:, None],
         )
-        head = (hits.face < topology.cards_from).nonzero()[:, 0]
-        card = (hits.face >= topology.cards_from).nonzero()[:, 0]
-        skin, skin_features = self.appearance.shade_head(look, samples.take(head), codes[LIGHT])
-        strand, opaque, strand_features = self.appearance.shade_cards(look, samples.take(card), codes[LIGHT])
-        values = torch.cat([torch.cat([skin, strand]), torch.cat([skin_features, strand_features])], dim=-1)
-        bust = self._bust((weight * places).sum(1))
-        on_card = self._card_depth(opaque, hits.take(card), topology.style, codes[HAIR])
-        solid = torch.cat([torch.full_like(head, -np.log(CLEAREST), dtype=values.dtype), on_card])
-        back = torch.cat([head, card]).argsort()
-        clear = torch.exp(-solid[back])
-        return values[back], -torch.log((1 - bust * (1 - clear)).clamp_min(CLEAREST)), depth
+        cards = int((hits.face >= topology.cards_from).sum())
+        strand, opaque, strand_features = self.appearance.shade_cards(look, samples.take(slice(cards)), codes[LIGHT])
+        skin, skin_features = self.appearance.shade_head(look, samples.take(slice(cards, None)), codes[LIGHT])
+        solid = torch.full_like(depth[cards:], -math.log(CLEAREST))
+        stopped = torch.cat([self._card_depth(opaque, hits.take(slice(cards)), topology.style, codes[HAIR]), solid])
+        shown = self._bust(place) * volume.opacity(stopped)
+        values = torch.cat([torch.cat([strand, skin]), torch.cat([strand_features, skin_features])], dim=-1)
+        return values, -torch.log((1 - shown).clamp_min(CLEAREST)), depth
+
+    def _vertex_table(self, geometry: Geometry, look: Look, codes: Tensors) -> torch.Tensor:
+        """What is interpolated over triangles (R, 10): place, normal, openness and gain of every vertex."""
+        head = self.appearance.openness(codes[EXPRESSION], codes[HAIR])
+        strand = geometry.topology.strand
+        openness = torch.cat([head, self.appearance.strand_openness[strand]])
+        gain = functional.pad(look.strand_gain[strand], (0, 0, len(head), 0))
+        return torch.cat([geometry.vertices, geometry.normals, openness[:, None], gain], dim=1)
 
     def _bust(self, places: torch.Tensor) -> torch.Tensor:
         """Opacity (N,) of the softly ending bust at ``places`` (N, 3)."""
@@ -232,9 +236,9 @@ class GuidedHead(nn.Module):
 
     def finished(self, composited: torch.Tensor, depth: torch.Tensor, rays_a_side: int) -> Drawing:
         """Averages the rays of each pixel of one composited map and finishes the picture."""
-        pooled = functional.avg_pool2d(composited[None], rays_a_side)
+        pooled = functional.avg_pool2d(composited[None], rays_a_side) if rays_a_side > 1 else composited[None]
         rgb, alpha = self.finish(pooled)
-        nearest = -functional.max_pool2d(-depth[None, None], rays_a_side)
+        nearest = -functional.max_pool2d(-depth[None, None], rays_a_side) if rays_a_side > 1 else depth[None, None]
         return Drawing(rgb_linear=rgb[0], alpha=alpha[0], depth=nearest[0, 0])
 
     # Fitting
@@ -281,7 +285,19 @@ class GuidedHead(nn.Module):
         self, geometry: Geometry, look: Look, codes: Tensors, camera: Camera, size: int, rays_a_side: int
     ) -> Drawing:
         ids = self.proxy.visible(geometry, camera, size * rays_a_side, 1 + self.config.shell_layers)
-        return self.finished(*self.composite(geometry, look, codes, ids, camera, rays_a_side), rays_a_side)
+        top, bottom, left, right = _window(ids, MARGIN * rays_a_side)
+        composited, depth = self.composite(geometry, look, codes, ids, camera, rays_a_side)
+        part = self.finished(composited[:, top:bottom, left:right], depth[top:bottom, left:right], rays_a_side)
+        before, after = (
+            (left // rays_a_side, top // rays_a_side),
+            (size - right // rays_a_side, size - bottom // rays_a_side),
+        )
+        around = (before[0], after[0], before[1], after[1])
+        return Drawing(
+            rgb_linear=functional.pad(part.rgb_linear, around),
+            alpha=functional.pad(part.alpha, around),
+            depth=functional.pad(part.depth, around, value=torch.inf),
+        )
 
     # Use
 
@@ -354,3 +370,14 @@ class GuidedHead(nn.Module):
         chosen = {name: [EXPRESSION_COMPONENTS.index(part) for part in parts] for name, parts in ARKIT.items()}
         render = self.proxy.template.render_vertex
         return {name: basis[parts].sum(0)[render].cpu().numpy() for name, parts in chosen.items()}
+
+
+def _window(ids: Ints, margin: int) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the rays that meet something, ``margin`` wider, in whole margins, never empty."""
+    met = np.any(ids >= 0, axis=0)
+    ends: list[int] = []
+    for lines in (np.any(met, axis=1), np.any(met, axis=0)):
+        found = np.flatnonzero(lines) if lines.any() else np.zeros(1, np.int64)
+        low, high = int(found[0]) // margin - 1, int(found[-1]) // margin + 2
+        ends += [max(low, 0) * margin, min(high * margin, ids.shape[-1])]
+    return ends[0], ends[1], ends[2], ends[3]
