@@ -7,14 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from faceeditor.engine.jobs import Job
 from faceeditor.gui import dialogs
 from faceeditor.gui.presenter import BACKGROUNDS, backdrop
 from faceeditor.session import Session
 
-PHOTOS: Final = "*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff"
+PHOTO_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PHOTOS: Final = " ".join(f"*{suffix}" for suffix in PHOTO_SUFFIXES)
 FACES: Final = "Faces (*.face)"
 GALLERIES: Final = "Galleries (*.faces)"
 MESHES: Final = "glTF with morphs (*.glb);;Other meshes (*.obj *.ply *.stl)"
@@ -23,6 +25,9 @@ EVERYTHING: Final = f"Faces, galleries and photos (*.face *.faces {PHOTOS})"
 
 class Commands(QObject):
     """Every method may be connected to an action; a failure becomes a dialog with one sentence."""
+
+    fit_asked = Signal(Path)
+    fit_started = Signal(object)
 
     def __init__(self, session: Session, window: QWidget) -> None:
         super().__init__(window)
@@ -47,9 +52,15 @@ class Commands(QObject):
         self.open_files(Path(name) for name in names)
 
     def open_files(self, paths: Iterable[Path]) -> None:
-        """Faces open, photos are fitted."""
-        for path in paths:
-            self.guard(partial(self._session.import_any, [path]))
+        """Faces open, photos are fitted: a single one after a dialog, several at once."""
+        found = list(paths)
+        if len(found) == 1 and found[0].suffix.lower() in PHOTO_SUFFIXES:
+            self.fit_asked.emit(found[0])
+            return
+        for path in found:
+            for result in self.guard(partial(self._session.import_any, [path])) or ():
+                if isinstance(result, Job):
+                    self.fit_started.emit(result)
 
     def save(self, face_id: str | None = None) -> bool:
         """Save where it lies; ask where when it lies nowhere. ``False`` when it was not saved."""

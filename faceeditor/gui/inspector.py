@@ -114,7 +114,10 @@ class Inspector(QWidget):
         self.search.setPlaceholderText("Search sliders")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search sliders")
-        self.search.addAction(theme.icon("ph.magnifying-glass", theme.QUIET), QLineEdit.ActionPosition.LeadingPosition)
+        glass = self.search.addAction(
+            theme.icon("ph.magnifying-glass", theme.QUIET), QLineEdit.ActionPosition.LeadingPosition
+        )
+        glass.setText("Search")
         self.search.textChanged.connect(self._filter)
         _switch(self.changed_only, "ph.funnel", "Show only what was changed", self._filter)
         _switch(self.symmetry, "ph.arrows-left-right", "Symmetry: left and right move together", self._set_symmetry)

@@ -18,13 +18,12 @@ class Status(QStatusBar):
     """Follows the session. ``job_ended(job)`` once for each job."""
 
     job_ended = Signal(object)
-    preview = Signal(object)
-    """A picture of a job under way, ``None`` when there is none any more."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self._known: list[Job[Any]] = []
+        self._quiet: list[Job[Any]] = []
         self.setSizeGripEnabled(False)
         self.label, self.left, self.speed, self.device = QLabel(), QLabel(), QLabel(), QLabel()
         self.bar = QProgressBar()
@@ -57,12 +56,15 @@ class Status(QStatusBar):
         """Show one sentence for a while."""
         self.showMessage(notice, _NOTICE_MS)
 
+    def leave_to_others(self, job: Job[Any]) -> None:
+        """Somebody else tells how ``job`` ends."""
+        self._quiet.append(job)
+
     def _jobs_changed(self) -> None:
         for job in self._session.jobs:
             if job not in self._known:
                 self._known.append(job)
                 job.changed.connect(self._show_job)
-                job.previewed.connect(self.preview.emit)
                 job.finished.connect(self._check_ended)
         self._check_ended()
         self._show_job()
@@ -70,8 +72,10 @@ class Status(QStatusBar):
     def _check_ended(self) -> None:
         for job in [job for job in self._known if job.ended]:
             self._known.remove(job)
-            self.preview.emit(None)
-            self.job_ended.emit(job)
+            if job in self._quiet:
+                self._quiet.remove(job)
+            else:
+                self.job_ended.emit(job)
         self._show_job()
 
     def _show_job(self) -> None:

@@ -21,7 +21,7 @@ from faceeditor.faces.mesh import Floats, Mesh
 vispy.use(gl="gl2")
 
 from vispy import gloo  # noqa: E402 - the GL flavour has to be chosen first
-from vispy.gloo.context import FakeCanvas  # noqa: E402
+from vispy.gloo.context import FakeCanvas, set_current_canvas  # noqa: E402
 
 
 class Shading(StrEnum):
@@ -88,7 +88,7 @@ class SurfacePainter:
 
     def set_mesh(self, mesh: Mesh) -> None:
         """Show ``mesh``; while the topology holds only positions and normals travel."""
-        self._context.makeCurrent(self._offscreen)
+        self._begin()
         if mesh.faces is not self._faces or mesh.texture_srgb is not self._texture:
             self._upload_topology(mesh)
         self._set("position", mesh.vertices)
@@ -96,7 +96,7 @@ class SurfacePainter:
 
     def draw(self, camera: Camera, size: int, shading: Shading = Shading.CLAY) -> QImage:
         """The square picture (premultiplied, transparent where nothing is) of ``size`` pixels."""
-        self._context.makeCurrent(self._offscreen)
+        self._begin()
         target = self._bind(size)
         gloo.set_viewport(0, 0, size, size)
         gloo.set_state(depth_test=True, blend=False, cull_face=False)
@@ -111,6 +111,12 @@ class SurfacePainter:
             self._program.draw("triangles", self._triangles)
         self._canvas.flush()
         return target.toImage()
+
+    def _begin(self) -> None:
+        """Make ours the context that gloo talks to; its first flush binds the default framebuffer, so it comes now."""
+        self._context.makeCurrent(self._offscreen)
+        set_current_canvas(self._canvas)
+        self._canvas.flush()
 
     def _bind(self, size: int) -> QOpenGLFramebufferObject:
         if self._target is None or self._target.width() != size:

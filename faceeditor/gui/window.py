@@ -14,6 +14,7 @@ from faceeditor import __version__
 from faceeditor.engine.jobs import Job, JobState
 from faceeditor.gui import actions, dialogs, theme
 from faceeditor.gui.commands import Commands
+from faceeditor.gui.fit_dialog import FitDialog
 from faceeditor.gui.gallery import Gallery
 from faceeditor.gui.history import History
 from faceeditor.gui.inspector import Inspector
@@ -193,7 +194,8 @@ class Window(QMainWindow):
         self.gallery.files_dropped.connect(self.commands.open_files)
         self.gallery.gift.connect(self.commands.give)
         self.gallery.wanted.connect(self._gallery_wants)
-        self.status.preview.connect(self.presenter.show_preview)
+        self.commands.fit_asked.connect(self.ask_fit)
+        self.commands.fit_started.connect(self._follow_fit)
         self.status.job_ended.connect(self._job_ended)
         self.presenter.trouble.connect(self.status.tell)
 
@@ -294,6 +296,23 @@ class Window(QMainWindow):
         if document.current is not None:
             self.setWindowTitle(f"{document[document.current].name}[*] – FaceEditor")
             self.setWindowModified(document.current in document.unsaved)
+
+    def ask_fit(self, path: Path) -> FitDialog:
+        """Show what is found in a photo, to be corrected before it is fitted."""
+        dialog = FitDialog(self.session, path, self)
+        dialog.looking.connect(self.status.leave_to_others)
+        dialog.started.connect(self._follow_fit)
+        dialog.open()
+        dialog.look()
+        return dialog
+
+    def _follow_fit(self, job: Job[Any]) -> None:
+        job.previewed.connect(self._show_preview)
+        job.finished.connect(lambda: self.presenter.show_preview(None))
+
+    def _show_preview(self, picture_srgb: Any) -> None:
+        if picture_srgb is not None and picture_srgb.shape[0] == picture_srgb.shape[1]:
+            self.presenter.show_preview(picture_srgb)
 
     def _job_ended(self, job: Job[Any]) -> None:
         if job.state is JobState.FAILED:
