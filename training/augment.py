@@ -23,10 +23,12 @@ class AugmentConfig:
     """How wild it gets. Chances are per picture; angles are degrees; shifts and sizes fractions of the picture.
 
     ``coarse`` is the share of pictures placed as the first guess of a face box may place them, the others are placed
-    as a second look does; ``empty`` the share of pictures without a head.
+    as a second look does; ``lost`` the share placed so badly that they should not pass for a head; ``empty`` the share
+    without a head.
     """
 
     coarse: float = 0.3
+    lost: float = 0.06
     empty: float = 0.06
     turn: tuple[float, float] = (7.0, 22.0)
     zoom: tuple[float, float] = (0.07, 0.18)
@@ -98,9 +100,10 @@ class Augment:
         placed = self._warp(shots.float() / 255, transform)
         colour, alpha = placed[:, :3], placed[:, 3:]
         found = _moved(transform, landmarks)
-        present = ~_chance(count, self.config.empty)
-        alpha = alpha * _like_picture(present)
-        colour = colour * _like_picture(present)
+        shown = ~_chance(count, self.config.empty)
+        present = shown & _is_framed(place)
+        alpha = alpha * _like_picture(shown)
+        colour = colour * _like_picture(shown)
         colour = self._face_paint(colour, alpha, found)
         back = self.patches(count)
         pictures, mask = self._dress(colour, alpha, back, torch.linalg.inv(place))
@@ -131,6 +134,9 @@ class Augment:
         angle = torch.deg2rad(torch.randn(count) * torch.tensor(c.turn)[coarse]).clamp(-1.05, 1.05)
         zoom = torch.exp((torch.randn(count) * torch.tensor(c.zoom)[coarse]).clamp(-0.55, 0.5))
         shift = (torch.randn(count, 2) * torch.tensor(c.shift)[coarse][:, None]).clamp(-0.25, 0.25)
+        lost = _chance(count, c.lost)
+        zoom = torch.where(lost, torch.exp(torch.randn(count) * 0.8), zoom)
+        shift = torch.where(lost[:, None], torch.randn(count, 2) * 0.5, shift)
         turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).reshape(count, 2, 2)
         place = torch.eye(3).repeat(count, 1, 1)
         place[:, :2, :2] = zoom[:, None, None] * turn
@@ -333,6 +339,13 @@ class Augment:
             pictures[i] = pictures[i][:, rows][:, :, columns]
             mask[i] = mask[i][:, rows][:, :, columns]
         return pictures, mask
+
+
+def _is_framed(place: Tensor) -> Tensor:
+    """(B,) whether the head is in the frame and of about the right size after ``place`` (B, 3, 3)."""
+    zoom = torch.linalg.det(place[:, :2, :2]).sqrt()
+    middle = _moved(place, torch.full((len(place), 1, 2), 0.5))[:, 0]
+    return (zoom > 0.5) & (zoom < 2.0) & ((middle - 0.5).abs() < 0.32).all(-1)
 
 
 def _compressed(picture: Tensor, quality: int) -> Tensor:

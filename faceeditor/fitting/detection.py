@@ -91,3 +91,14 @@ def _search(small: Image.Image, turn: float, pixels: float) -> list[FaceBox]:
         x, y = move(back, middle) * pixels
         boxes.append(FaceBox((float(x), float(y)), hit["width"] * pixels, turn))
     return sorted(boxes, key=lambda box: -box.side)
+
+
+def everywhere(photo_srgb: NDArray[np.uint8]) -> list[FaceBox]:
+    """Some dozens of boxes all over the photo, for heads that the cascade does not know, such as profiles."""
+    height, width = photo_srgb.shape[:2]
+    boxes = []
+    for side in np.array([0.6, 0.4, 0.25]) * min(width, height):
+        columns, rows = (min(8, max(2, round(length / side))) for length in (width, height))
+        xs, ys = np.linspace(side, width - side, columns), np.linspace(side, height - side, rows)
+        boxes += [FaceBox((float(x), float(y)), float(side)) for y in ys for x in xs]
+    return boxes

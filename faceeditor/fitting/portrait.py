@@ -1,6 +1,6 @@
 """Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -14,17 +14,26 @@ from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.fitting import alignment
 from faceeditor.fitting.alignment import Array
-from faceeditor.fitting.detection import FaceBox, candidates
+from faceeditor.fitting.detection import FaceBox, candidates, everywhere
 from faceeditor.models.portrait import Reading
 
 PASSES: Final = 3
 """How often the head is read, each time from a better placed crop."""
 
-SURE: Final = 0.5
-"""The probability of a head that is believed."""
+SURE: Final = 0.3
+"""The trust from which a candidate is believed to be a head when nothing better is found."""
+
+CONTENT: Final = 0.6
+"""The trust at which the search ends."""
+
+MOST: Final = 8
+"""How many candidates of one search are looked at."""
 
 TOLERANCE: Final = 0.02
 """A landmark's confidence is the probability that it lies within this fraction of the crop's side."""
+
+LOOK: Final = 256
+"""Pixels of the crops that are read."""
 
 NO_FACE: Final = "No face was found in the picture; draw a box around the face by hand, or take a larger, clearer one."
 
@@ -84,18 +93,26 @@ class Portrait:
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """One candidate: a crop's transform and what was read there (N = 1)."""
+    """One candidate: the transform of its crop of ``LOOK`` pixels, and what was read there (N = 1)."""
 
     transform: Array
     reading: Reading
 
     @property
-    def presence(self) -> float:
-        return float(self.reading.presence[0])
+    def trust(self) -> float:
+        """Probability of a head, times the mean confidence in its landmarks."""
+        return float(self.reading.presence[0] * confidence(self.reading.spread[0], LOOK).mean())
 
     @property
     def pose(self) -> tuple[float, float, float]:
         return alignment.pose_of(self.reading.rotation[0])
+
+
+def confidence(spread: Array, size: int) -> Array:
+    """Probability that a landmark lies within ``TOLERANCE`` of a crop's side of ``size`` pixels, if its error has a
+    Laplace distribution of mean ``spread`` pixels.
+    """
+    return np.asarray(1 - np.exp(-TOLERANCE * size / np.maximum(spread, 1e-6)))
 
 
 def analyse(
@@ -113,13 +130,11 @@ def analyse(
     and when a correction cannot be meant.
     """
     if landmarks is not None:
-        look = _from_landmarks(photo_srgb, reader, _checked(landmarks), size)
+        look = _from_landmarks(photo_srgb, reader, _checked(landmarks))
         return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
-    look = _find(photo_srgb, reader, size) if box is None else _from_box(photo_srgb, reader, box, size)
+    look = _find(photo_srgb, reader) if box is None else _from_box(photo_srgb, reader, box)
     for _ in range(PASSES - 1):
-        look = _closer(photo_srgb, reader, look, size)
-    if box is None and look.presence < SURE:
-        raise UserError(NO_FACE)
+        look = _closer(photo_srgb, reader, look)
     return _portrait(photo_srgb, reader, look, size, None)
 
 
@@ -130,90 +145,78 @@ def _checked(landmarks: NDArray[np.floating[Any]]) -> Array:
     return given
 
 
-def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array, size: int) -> _Look:
-    return _Look(transform, reader.read(alignment.warp(photo, transform, size)[None]))
+def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array) -> _Look:
+    return _Look(transform, reader.read(alignment.warp(photo, transform, LOOK)[None]))
 
 
-def _closer(photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, size: int) -> _Look:
+def _closer(photo: NDArray[np.uint8], reader: PortraitReader, look: _Look) -> _Look:
     """The same head from a crop that was placed by what has been read of it."""
-    step = alignment.upright(look.reading.landmarks[0], reader.landmarks_3d, look.pose, size)
-    return _look(photo, reader, step @ look.transform, size)
+    step = alignment.upright(look.reading.landmarks[0], reader.landmarks_3d, look.pose, LOOK)
+    return _look(photo, reader, step @ look.transform)
 
 
-def _best(photo: NDArray[np.uint8], reader: PortraitReader, boxes: Iterable[FaceBox], size: int) -> _Look | None:
-    """The candidate that is a head and stands out most by its size; ``None`` when none is."""
-    transforms = [box.crop_transform(size) for box in boxes]
-    if not transforms:
-        return None
-    reading = reader.read(np.stack([alignment.warp(photo, transform, size) for transform in transforms]))
-    shares = [presence / alignment.scale_of(t) for presence, t in zip(reading.presence, transforms, strict=True)]
-    sure = reading.presence >= SURE
-    if not sure.any():
-        return None
-    return _look(photo, reader, transforms[int(np.argmax(np.where(sure, shares, 0)))], size)
+def _best(photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox]) -> _Look:
+    """The candidate that is most likely a head and stands out by its size."""
+    transforms = [box.crop_transform(LOOK) for box in boxes]
+    reading = reader.read(np.stack([alignment.warp(photo, transform, LOOK) for transform in transforms]))
+    trust = reading.presence * confidence(reading.spread, LOOK).mean(1)
+    sides = np.array([box.side for box in boxes])
+    best = int(np.argmax(trust * np.sqrt(sides)))
+    return _closer(photo, reader, _look(photo, reader, transforms[best]))
 
 
-def _find(photo: NDArray[np.uint8], reader: PortraitReader, size: int) -> _Look:
+def _find(photo: NDArray[np.uint8], reader: PortraitReader) -> _Look:
+    best: _Look | None = None
     for boxes in candidates(photo):
-        if (look := _best(photo, reader, boxes[:8], size)) is not None:
-            return look
-    if (look := _best(photo, reader, _everywhere(photo), size)) is not None:
-        return look
-    raise UserError(NO_FACE)
+        if boxes:
+            look = _best(photo, reader, boxes[:MOST])
+            if best is None or look.trust > best.trust:
+                best = look
+            if best.trust >= CONTENT:
+                return best
+    if best is None or best.trust < SURE:
+        best = _best(photo, reader, everywhere(photo))
+    if best.trust < SURE:
+        raise UserError(NO_FACE)
+    return best
 
 
-def _everywhere(photo: NDArray[np.uint8]) -> list[FaceBox]:
-    """Boxes all over the photo, for heads that the cascade does not know, such as profiles."""
-    height, width = photo.shape[:2]
-    boxes = []
-    for side in np.array([0.6, 0.4, 0.25]) * min(width, height):
-        columns, rows = (max(2, round(1.2 * length / side)) for length in (width, height))
-        centres = [
-            (x, y) for y in np.linspace(side, height - side, rows) for x in np.linspace(side, width - side, columns)
-        ]
-        boxes += [FaceBox((float(x), float(y)), float(side)) for x, y in centres]
-    return boxes
-
-
-def _from_box(
-    photo: NDArray[np.uint8], reader: PortraitReader, box: tuple[float, float, float, float], size: int
-) -> _Look:
+def _from_box(photo: NDArray[np.uint8], reader: PortraitReader, box: tuple[float, float, float, float]) -> _Look:
     left, top, right, bottom = box
     height, width = photo.shape[:2]
     if not (left < right and top < bottom and right > 0 and bottom > 0 and left < width and top < height):
         raise UserError("The face box must be left, top, right, bottom in pixels inside the picture; draw it again.")
-    return _look(photo, reader, FaceBox.around(left, top, right - left, bottom - top).crop_transform(size), size)
+    return _look(photo, reader, FaceBox.around(left, top, right - left, bottom - top).crop_transform(LOOK))
 
 
-def _from_landmarks(photo: NDArray[np.uint8], reader: PortraitReader, landmarks: Array, size: int) -> _Look:
+def _from_landmarks(photo: NDArray[np.uint8], reader: PortraitReader, landmarks: Array) -> _Look:
     """Crop and pose that follow from the artist's landmarks alone."""
     pose = alignment.pose_from_landmarks(landmarks, reader.landmarks_3d, (0.0, 0.0, 0.0))
-    return _look(photo, reader, alignment.upright(landmarks, reader.landmarks_3d, pose, size), size)
+    return _look(photo, reader, alignment.upright(landmarks, reader.landmarks_3d, pose, LOOK))
 
 
 def _portrait(
     photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, size: int, given: Array | None
 ) -> Portrait:
-    crop = alignment.warp(photo, look.transform, size)
     reading = look.reading
-    inside = alignment.seen(photo.shape, look.transform, size)
-    found = reading.landmarks[0] if given is None else alignment.move(look.transform, given)
-    start = look.pose
-    pose = start if given is None else alignment.pose_from_landmarks(found, reader.landmarks_3d, start)
-    sure = 1 - np.exp(-TOLERANCE * size / np.maximum(reading.spread[0], 1e-6))
-    in_photo = alignment.move(alignment.inverted(look.transform), found)
-    face = in_photo[points.RIGHT_BROW.start :]
-    low, high = np.minimum(face.min(0), in_photo[points.CHIN]), np.maximum(face.max(0), in_photo[points.CHIN])
+    larger = np.diag([size / LOOK, size / LOOK, 1.0])
+    transform = larger @ look.transform
+    crop = alignment.warp(photo, transform, size)
+    inside = alignment.seen(photo.shape, transform, size)
+    found = alignment.move(larger, reading.landmarks[0]) if given is None else alignment.move(transform, given)
+    pose = look.pose if given is None else alignment.pose_from_landmarks(found, reader.landmarks_3d, look.pose)
+    face = alignment.move(alignment.inverted(transform), found)[alignment.STEADY]
+    (left, top), (right, bottom) = face.min(0), face.max(0)
     return Portrait(
         crop_srgb=crop,
-        transform=look.transform,
+        transform=transform,
         landmarks=found,
-        confidence=sure if given is None else np.ones(points.COUNT),
+        confidence=confidence(reading.spread[0], LOOK) if given is None else np.ones(points.COUNT),
         mask=np.asarray(refine_mask(reading.mask[0], crop) * inside, np.float32),
         inside=inside,
         pose=pose,
-        box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
-        presence=look.presence,
+        box=(float(left), float(top), float(right), float(bottom)),
+        presence=float(reading.presence[0]),
         codes={space: code[0] for space, code in reading.codes.items()},
     )
 

@@ -13,8 +13,8 @@ from training.portrait_shots import Shots, premultiplied
 from training.train_portrait import Batches, PortraitConfig, losses, new_network
 
 QUIET = AugmentConfig(
-    empty=0, torso=0, beard=0, glasses=0, make_up=0, cover=0, light=0, plain=1, coarse_pixels=0, shake=0, noise=0,
-    jpeg=0, border=0,
+    lost=0, empty=0, torso=0, beard=0, glasses=0, make_up=0, cover=0, light=0, plain=1, coarse_pixels=0, shake=0,
+    noise=0, jpeg=0, border=0,
 )  # fmt: skip
 SIDE = 256
 
@@ -89,6 +89,17 @@ def test_empty_pictures_have_no_head_and_no_mask(pool):
     assert not sample.plain.any()
     assert sample.mask.max() == 0
     assert sample.pictures.std() > 0.02
+
+
+def test_heads_that_are_placed_far_off_do_not_count(pool):
+    torch.manual_seed(0)
+    shots = shots_with_dots(40)
+    augment = Augment(32, pool, AugmentConfig(lost=1.0, empty=0))
+    sample = augment(torch.from_numpy(shots.pictures).permute(0, 3, 1, 2), shots.landmarks, shots.upright)
+    middle = (sample.landmarks[:, 0] - 0.5).abs().amax(1)
+    assert 0 < sample.present.sum() < 40
+    assert middle[sample.present].max() < 0.32
+    assert not sample.present[middle > 0.4].any()
 
 
 def test_everything_at_once_stays_a_picture_and_gives_finite_losses(pool):
