@@ -9,11 +9,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import DIMS
-from training.studio.sampling import sample_factors
+from training.studio.capture import CaptureOptions
 from training.studio.shot import Shot
-
-HELD_OUT: int = 1 << 40
-"""Seeds from here on belong to identities that are never trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +53,10 @@ def pictured(shot: Shot) -> Pictured:
 
 
 class StudioStream(IterableDataset[Pictured]):
-    """Ever-new studio pictures: picture ``i`` depends on ``seed`` and ``i`` alone, whatever the number of workers."""
+    """Ever-new studio pictures, the same ones whatever the number of workers."""
 
-    def __init__(self, data: str, size: int, seed: int) -> None:
-        self.data, self.size, self.seed = data, size, seed
+    def __init__(self, data: str, options: CaptureOptions) -> None:
+        self.data, self.options = data, options
 
     def __iter__(self) -> Iterator[Pictured]:
         from training.studio.renderer import Studio  # a studio owns an OpenGL context: one for each process
@@ -69,14 +66,14 @@ class StudioStream(IterableDataset[Pictured]):
         number, step = (worker.id, worker.num_workers) if worker else (0, 1)
         studio = Studio.open(self.data)
         while True:
-            yield pictured(studio.shoot(sample_factors(np.random.default_rng([self.seed, number])), self.size))
+            yield pictured(self.options.shoot(studio, number))
             number += step
 
 
 def studio_batches(data: str, size: int, batch: int, seed: int, workers: int) -> DataLoader[Pictured]:
     """Endless batches, each a :class:`PicturedBatch`, drawn in ``workers`` processes of their own."""
     return DataLoader(
-        StudioStream(data, size, seed),
+        StudioStream(data, CaptureOptions(size=size, seed=seed)),
         batch_size=batch,
         num_workers=workers,
         collate_fn=PicturedBatch,

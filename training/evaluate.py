@@ -17,11 +17,10 @@ from faceeditor.faces.layout import DIMS
 from faceeditor.models.bundle import load_model, read_manifest
 from faceeditor.models.contract import RadianceModel
 from faceeditor.resources import resource_path
-from training.datasets import HELD_OUT
 from training.losses import dilated, eroded, psnr
+from training.studio.capture import CaptureOptions
 from training.studio.factors import StudioFactors
 from training.studio.renderer import Studio
-from training.studio.sampling import sample_factors
 from training.studio.shot import Shot
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -39,7 +38,8 @@ def _several() -> None:
 
 def held_out(count: int) -> list[StudioFactors]:
     """Factors of ``count`` pictures of as many held-out identities."""
-    return [sample_factors(np.random.default_rng([HELD_OUT, number])) for number in range(count)]
+    options = CaptureOptions(held_out=True)
+    return [options.factors(number) for number in range(count)]
 
 
 def picture(srgb: NDArray[np.uint8]) -> torch.Tensor:

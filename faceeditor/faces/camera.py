@@ -29,7 +29,7 @@ class Camera:
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
-    distance: float = 0.75
+    distance: float = 0.9
     field_of_view: float = 25.0
     pan: tuple[float, float] = (0.0, 0.0)
     centre: tuple[float, float] = (0.5, 0.5)
