@@ -1,6 +1,7 @@
 """What jobs do on the inference thread: pictures, meshes and films to files, photos to faces."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,13 @@ from faceeditor.files.images import read_image_srgb, write_exr, write_image
 from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
+from faceeditor.fitting.photo import PLANS, FitProgress, fit_photo
 from faceeditor.fitting.portrait import Portrait, analyse
 from faceeditor.models.contract import Frame, RadianceModel
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
 MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
 FILM_SUFFIXES: Final = (".mp4", ".gif")
-QUALITIES: Final = ("draft", "standard", "best")
 SMALLEST, LARGEST = 16, 4096
 
 PORTRAIT_MODEL: Final = "portrait-studio"
@@ -112,7 +113,7 @@ def find_head(
     """The photo (H, W, 3) at ``path`` and the head that was found in it, with the artist's corrections."""
     step(0.0, "Reading the photo")
     photo = read_image_srgb(path)
-    step(0.02, "Finding the face")
+    step(0.02, "Finding the face", photo)
     return photo, analyse(photo, model_of(PORTRAIT_MODEL), box=box, landmarks=landmarks)
 
 
@@ -129,11 +130,8 @@ def fit(
 
     ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
     """
-    if quality not in QUALITIES:
-        raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
+    require_quality(quality)
     _, portrait = find_head(model_of, path, box, landmarks, step)
-    from faceeditor.fitting.photo import FitProgress, fit_photo
-
     model = able(model_of(name), "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
 
@@ -142,7 +140,13 @@ def fit(
 
     with torch.enable_grad():
         face = fit_photo(portrait, model, quality=quality, on_step=on_step, cancelled=lambda: False)
-    return face.replace(name=path.stem)
+    return face.replace(name=path.stem, origin=replace(face.origin, source=path.name))
+
+
+def require_quality(quality: str) -> None:
+    """Raises ``UserError`` unless photos can be fitted with ``quality``."""
+    if quality not in PLANS:
+        raise UserError(f"{quality} is not a quality; choose {', '.join(PLANS)}.")
 
 
 def require_suffix(path: Path, suffixes: Sequence[str], what: str) -> None:
