@@ -26,6 +26,7 @@ from faceeditor.models.contract import Frame, RadianceModel
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
 MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
 FILM_SUFFIXES: Final = (".mp4", ".gif")
+QUALITIES: Final = tuple(PLANS)
 SMALLEST, LARGEST = 16, 4096
 
 PORTRAIT_MODEL: Final = "portrait-studio"
@@ -145,8 +146,8 @@ def fit(
 
 def require_quality(quality: str) -> None:
     """Raises ``UserError`` unless photos can be fitted with ``quality``."""
-    if quality not in PLANS:
-        raise UserError(f"{quality} is not a quality; choose {', '.join(PLANS)}.")
+    if quality not in QUALITIES:
+        raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
 
 
 def require_suffix(path: Path, suffixes: Sequence[str], what: str) -> None:
