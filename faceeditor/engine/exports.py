@@ -21,6 +21,7 @@ from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
 from faceeditor.fitting.photo import PLANS, FitProgress, fit_photo
 from faceeditor.fitting.portrait import Portrait, analyse
+from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Frame, RadianceModel
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
@@ -29,8 +30,8 @@ FILM_SUFFIXES: Final = (".mp4", ".gif")
 QUALITIES: Final = tuple(PLANS)
 SMALLEST, LARGEST = 16, 4096
 
-PORTRAIT_MODEL: Final = "portrait-studio"
-"""The bundle that finds heads in photos."""
+READER: Final = "portrait"
+"""The architecture of the bundle that finds heads in photos."""
 
 SWING: Final = 60.0
 """Degrees to either side that a turntable shows: models are trained on the front half."""
@@ -115,7 +116,7 @@ def find_head(
     step(0.0, "Reading the photo")
     photo = read_image_srgb(path)
     step(0.02, "Finding the face", photo)
-    return photo, analyse(photo, model_of(PORTRAIT_MODEL), box=box, landmarks=landmarks)
+    return photo, analyse(photo, model_of(_reader()), box=box, landmarks=landmarks)
 
 
 def fit(
@@ -160,6 +161,14 @@ def require_size(size: int) -> None:
     """Raises ``UserError`` unless pictures of ``size`` pixels can be drawn."""
     if not SMALLEST <= size <= LARGEST:
         raise UserError(f"A picture's size must lie between {SMALLEST} and {LARGEST} pixels.")
+
+
+def _reader() -> str:
+    """The name of the bundle that finds heads in photos."""
+    for info in catalogue():
+        if info.architecture == READER:
+            return info.name
+    raise UserError("The model that finds faces in photos is missing; install the program again.")
 
 
 def _require_frames(frames: int) -> None:
