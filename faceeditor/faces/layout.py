@@ -54,6 +54,9 @@ BROW_COLOUR: Final = slice(35, 38)
 IRIS_WEIGHTS: Final = slice(38, 49)
 SHEEN: Final = 49
 
+TINT_AXES: Final = ((1.0, 1.0, 1.0), (0.5, 0.0, -0.7), (0.45, -0.3, -0.15))
+"""Log gain of linear R, G, B for one unit of the skin tint's lightness, warmth and redness."""
+
 LIGHT_SHAPE: Final = (9, 3)
 """The light code is nine real spherical harmonics times linear R, G, B, flattened."""
 
@@ -63,7 +66,7 @@ HAIR_GLOSS: Final = 13
 
 
 def mirror_name(name: str) -> str:
-    """The name of the same movement on the other side: ``mouthSmileLeft`` -> ``mouthSmileRight``, ``jawOpen`` -> itself."""
+    """The same movement on the other side: ``mouthSmileLeft`` -> ``mouthSmileRight``, ``jawOpen`` -> itself."""
     if name.endswith("Left"):
         return name.removesuffix("Left") + "Right"
     if name.endswith("Right"):

@@ -17,15 +17,13 @@ from faceeditor.faces.layout import (
     SHEEN,
     SKIN_TINT,
     SKIN_WEIGHTS,
+    TINT_AXES,
 )
 from faceeditor.models.layers import key_light, mlp, reflected
 from faceeditor.models.proxy import Sheet
 
 Window = tuple[int, int, int, int]
 """Top, bottom, left and right texel of a part of the atlas, half open."""
-
-TINT_AXES = ((1.0, 1.0, 1.0), (0.5, 0.0, -0.7), (0.45, -0.3, -0.15))
-"""Log gain of linear R, G, B for one unit of lightness, warmth and redness."""
 
 HAIR_SHINE = 0.03
 """Strength of the highlight on glossy hair."""

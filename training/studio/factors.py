@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,9 @@ from faceeditor.faces.layout import (
     SKIN,
     SKIN_TINT,
     SKIN_WEIGHTS,
+    TINT_AXES,
 )
 from faceeditor.rendering.harmonics import ambient, directional
-
-TINT_AXES: Final = np.array([[1.0, 1.0, 1.0], [0.5, 0.0, -0.7], [0.45, -0.3, -0.15]])
-"""Log gain of linear R, G, B for one unit of lightness, warmth and redness: rows of (3, 3)."""
 
 
 def neutral_light() -> Code:
@@ -110,4 +108,4 @@ class StudioFactors:
 
 def tint_gain(skin: Code) -> NDArray[np.float32]:
     """Linear gain (3,) that the skin code's tint puts on the albedo."""
-    return np.asarray(np.exp(skin[SKIN_TINT] @ TINT_AXES), np.float32)
+    return np.asarray(np.exp(skin[SKIN_TINT] @ np.array(TINT_AXES)), np.float32)

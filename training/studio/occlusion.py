@@ -6,7 +6,7 @@ picture stays a function of the codes.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,7 +34,11 @@ LIFT: Final = 0.0015
 SEEPING: Final = 4
 """Rounds of averaging over neighbouring cards."""
 LEAST_IN_HAIR: Final = 0.25
-VERSION: Final = 3
+TEETH_AT_LEAST, TEETH_CLOSED, TEETH_PARTED, TEETH_FADE = 0.06, 0.1, 0.5, 0.012
+"""Openness of the hindmost teeth, what the foremost have more, what parted lips add to that, the metres it fades in."""
+PARTING: Final = ("jawOpen", "jawForward", "mouthFunnel", "mouthUpper", "mouthLower", "mouthSmile", "mouthShrugUpper")
+"""How the movements that part the lips begin."""
+VERSION: Final = 4
 
 _VERTEX: Final = """
 #version 330
@@ -189,6 +193,17 @@ class Openness:
             under_hair=np.stack([np.clip((posed(hair=style) + 0.02) / (bare + 0.02), 0, 1) for style in styles]),
             hair={s.name: _through_strands(s, probe.openness(head.neutral, s, s.vertices, s.normals)) for s in styles},
         )
+
+    def with_lit_teeth(self, head: HeadModel) -> Self:
+        """The same with teeth lit by how far back they stand and by how far the movements part the lips."""
+        teeth = head.region("teeth")
+        depth = np.exp((head.neutral[teeth, 2] - head.neutral[teeth, 2].max()) / TEETH_FADE)
+        own, added, cover = self.head.copy(), self.expressions.copy(), self.under_hair.copy()
+        own[teeth] = TEETH_AT_LEAST + TEETH_CLOSED * depth
+        parting = np.array([name.startswith(PARTING) for name in head.expression_names], np.float32)
+        added[:, teeth] = TEETH_PARTED * parting[:, None] * depth
+        cover[:, teeth] = 1
+        return replace(self, head=own, expressions=added, under_hair=cover)
 
     @classmethod
     def of(cls, context: moderngl.Context, head: HeadModel, assets: Assets) -> Self:

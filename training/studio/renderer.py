@@ -128,7 +128,7 @@ class Studio:
         )
         self._targets: dict[int, Targets] = {}
         self._hair: dict[str, _HairOnGpu] = {}
-        self._openness = openness or Openness.of(self._context, head, assets)
+        self._openness = (openness or Openness.of(self._context, head, assets)).with_lit_teeth(head)
         self._load_textures()
         self._load_head()
 

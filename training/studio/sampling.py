@@ -45,7 +45,7 @@ COMMON: Final = (0.22, 0.18, 0.16, 0.10, 0.08, 0.07, 0.04, 0.04, 0.03, 0.05, 0.0
 COMMON_ON_DARK: Final = (0.62, 0.20, 0.05, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.05, 0.02)
 """How often each of ``HAIR_COLOURS`` is drawn, on light and on dark skin."""
 
-IRIS_SHARES: Final = (0.10, 0.04, 0.06, 0.12, 0.34, 0.03, 0.06, 0.07, 0.12, 0.02, 0.04)
+IRIS_SHARES: Final = (0.12, 0.03, 0.02, 0.14, 0.40, 0.01, 0.04, 0.08, 0.13, 0.01, 0.05)
 """How often each of ``IRISES`` is drawn; ``darkbrown`` is the common brown."""
 
 NATURAL: Final[tuple[dict[str, tuple[float, float]], ...]] = (
@@ -181,7 +181,11 @@ def sample_skin(rng: np.random.Generator, dark: bool, hair_colour: Colour) -> Co
     brow_darkness = rng.uniform(0.35, 0.8)
     return skin_code(
         weights,
-        tint=(float(rng.normal(0, 0.12)), float(rng.normal(0, 0.05)), float(rng.normal(0, 0.05))),
+        tint=(
+            float(rng.normal(0, 0.12)),
+            float(rng.normal(0, 0.05)),
+            float(np.clip(rng.normal(0.01, 0.05), -0.06, 0.14)),
+        ),
         brow=int(rng.integers(BROW_STYLES.stop - BROW_STYLES.start)),
         brow_colour=tuple(min(0.35, brow_darkness * value) for value in hair_colour),  # type: ignore[arg-type]
         iris=_sample_iris(rng, float(weights[list(DARK_SKINS)].sum())),
@@ -208,11 +212,11 @@ def kelvin(temperature: float) -> NDArray[np.float64]:
 def sample_light(rng: np.random.Generator) -> Code:
     """A light code (27,): ambience brighter from above, a soft key mostly from the front, sometimes a rim or fill."""
     balance = kelvin(rng.uniform(4500, 7500)) ** 0.35
-    table = ambient(kelvin(rng.uniform(4000, 9500)) ** 0.5)
+    table = float(np.exp(rng.normal(-0.45, 0.4))) * ambient(kelvin(rng.uniform(4000, 9500)) ** 0.5)
     table += directional(_towards(rng.normal(0, 20), rng.uniform(50, 90)), rng.uniform(0.0, 0.5) * np.ones(3))
-    turn = np.clip(rng.normal(0, 45), -120, 120)
+    turn = np.clip(rng.normal(0, 55), -120, 120)
     key = directional(_towards(turn, rng.uniform(-5, 65)), kelvin(rng.uniform(3200, 8000)) ** 0.5)
-    table += float(np.exp(rng.normal(-0.1, 0.6))) * key
+    table += float(np.exp(rng.normal(0.0, 0.6))) * key
     if rng.random() < 0.3:
         rim = _towards(np.sign(-turn) * rng.uniform(100, 160), rng.uniform(0, 50))
         table += rng.uniform(0.1, 0.5) * directional(rim, kelvin(rng.uniform(3200, 9000)) ** 0.5)

@@ -140,7 +140,8 @@ vec4 material(vec3 n, vec3 view) {
         vec3 root = texture(irises, vec3(texel, iris_index[i])).rgb;
         albedo += iris_weight[i] * root * root;
     }
-    vec3 lit = albedo * irradiance(n, vec3(0.7)) * open_sky;
+    float wet = sqrt(open_sky);  // the bright ball and its moist rims light each other
+    vec3 lit = albedo * irradiance(n, vec3(0.7)) * wet;
     lit += key_colour * open_sky * 0.6 * lobe(n, view, 350.0) * fresnel(n, view, 0.05);
     return vec4(lit, 1.0);
 }

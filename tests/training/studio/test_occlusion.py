@@ -13,9 +13,21 @@ def test_directions_cover_the_sphere_evenly():
 
 
 def test_the_outside_is_open_and_the_inside_dark(head, openness):
-    nose, inside = openness.head[head.landmarks68[30]], openness.head[head.region("mouth_socket")]
-    assert nose > 0.75
-    assert inside.max() < 0.1
+    gums = openness.head[head.region("gums_and_tongue")]
+    assert openness.head[head.landmarks68[30]] > 0.75
+    assert gums.mean() < 0.15
+
+
+def test_teeth_are_lit_when_lips_part(head, openness):
+    lit, none = openness.with_lit_teeth(head), np.zeros(10, np.float32)
+    teeth = head.region("teeth")
+    closed, parted = (lit.of_head(expression_code(jawOpen=weight), none) for weight in (0.0, 0.5))
+    front, back = head.neutral[teeth, 2].argmax(), head.neutral[teeth, 2].argmin()
+    assert closed[teeth][front] < 0.2 < 0.4 < parted[teeth][front]
+    assert parted[teeth][back] < parted[teeth][front]
+    others = np.ones(len(head.neutral), bool)
+    others[teeth] = False
+    assert np.array_equal(lit.head[others], openness.head[others])
 
 
 def test_hair_darkens_the_scalp_and_not_the_chin(head, openness):
