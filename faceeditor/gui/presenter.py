@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from time import perf_counter
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,8 @@ from faceeditor.session import Session
 
 REST_MS: Final = 160
 """A hand that pauses this long gets the full picture."""
+SLOW_S: Final = 0.02
+"""Where drawing the mesh takes longer (no GPU), it is drawn at half the size while something moves."""
 _CELL: Final = 64
 """Sizes are asked for in steps of this many pixels, so that the models' caches fit while a window is resized."""
 
@@ -52,7 +55,8 @@ class Presenter(QObject):
         self._preview: QImage | None = None
         self._show_start = False
         self._painter: SurfacePainter | None = None
-        self.versus = Versus.PHOTO
+        self._slow_surface = False
+        self._versus = Versus.PHOTO
         self.shading = Shading.CLAY
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(lambda: self.refresh(moving=False))
@@ -65,6 +69,11 @@ class Presenter(QObject):
         """Side of the pictures asked for."""
         room = min(self._view.pixels, self._session.settings.viewport_size)
         return max(room // _CELL * _CELL, 2 * _CELL)
+
+    @property
+    def versus(self) -> Versus:
+        """What the wipe compares with: a face without a photo is compared with how it started."""
+        return Versus.START if self._versus is Versus.PHOTO and self._photo is None else self._versus
 
     def show_face(self, face_id: str | None) -> None:
         """Show another face."""
@@ -85,14 +94,14 @@ class Presenter(QObject):
             return
         self._rest.start() if moving else self._rest.stop()
         self._view.set_waiting(True)
-        if self._wants_look():
-            self._ask("viewport", moving, self._playing)
-        if edited and self._wants_surface():
+        if self._wants_surface() and edited:
             self._session.draw(
                 self._face_id, self.size, moving=moving, target="surface", show="surface", face=self._playing
             )
         elif self._wants_surface():
-            self._draw_surface()
+            self._draw_surface(moving)
+        if self._wants_look():
+            self._ask("viewport", moving, self._playing)
         if self._show_start or (self._view.mode is Mode.WIPE and self.versus is Versus.START):
             self._ask("start", moving, self._session.document.original(self._face_id))
 
@@ -109,7 +118,7 @@ class Presenter(QObject):
 
     def set_versus(self, versus: Versus) -> None:
         """What the wipe compares with."""
-        self.versus = versus
+        self._versus = versus
         self.refresh(moving=False, edited=True)
         self._compose()
 
@@ -184,13 +193,18 @@ class Presenter(QObject):
             self.trouble.emit(str(error))
             return
         self._painter.set_mesh(drawn.mesh)
-        self._draw_surface()
+        self._draw_surface(drawn.request.moving)
 
-    def _draw_surface(self) -> None:
-        if self._painter is not None and self._face_id is not None:
-            camera = self._session.view(self._face_id)
-            self._layers = replace(self._layers, surface=self._painter.draw(camera, self.size, self.shading))
-            self._compose()
+    def _draw_surface(self, moving: bool) -> None:
+        if self._painter is None or self._face_id is None:
+            return
+        size = self.size // 2 if moving and self._slow_surface else self.size
+        began = perf_counter()
+        picture = self._painter.draw(self._session.view(self._face_id), size, self.shading)
+        if size == self.size:
+            self._slow_surface = perf_counter() - began > SLOW_S
+        self._layers = replace(self._layers, surface=picture)
+        self._compose()
 
     def _compose(self) -> None:
         """Put together what is there, as the mode wants it."""

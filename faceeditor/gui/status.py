@@ -26,6 +26,9 @@ class Status(QStatusBar):
         self._quiet: list[Job[Any]] = []
         self.setSizeGripEnabled(False)
         self.label, self.left, self.speed, self.device = QLabel(), QLabel(), QLabel(), QLabel()
+        self.device.setContentsMargins(0, 0, theme.MARGIN, 0)
+        self.device.setToolTip("Where the models run")
+        self.speed.setToolTip("Frames drawn in the last second")
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setFixedWidth(180)

@@ -38,28 +38,23 @@ attribute vec3 position;
 attribute vec3 normal;
 attribute vec2 uv;
 varying vec3 v_normal;
-varying vec3 v_position;
 varying vec2 v_uv;
 void main() {
     gl_Position = clip * vec4(position, 1.0);
     v_normal = normal;
-    v_position = position;
     v_uv = uv;
 }
 """
 
 _FRAGMENT = """
 uniform int shading;
-uniform vec3 eye;
 uniform mat3 to_camera;
 uniform sampler2D texture_srgb;
 varying vec3 v_normal;
-varying vec3 v_position;
 varying vec2 v_uv;
 void main() {
-    vec3 view = normalize(eye - v_position);
     vec3 n = normalize(v_normal);
-    n = dot(n, view) < 0.0 ? -n : n;
+    n = gl_FrontFacing ? n : -n;
     vec3 seen = to_camera * n;
     float key = max(dot(seen, normalize(vec3(-0.45, 0.6, 0.66))), 0.0);
     float fill = 0.5 + 0.5 * seen.y;
@@ -103,7 +98,6 @@ class SurfacePainter:
         gloo.clear(color=(0, 0, 0, 0), depth=True)
         if self._triangles is not None:
             self._program["clip"] = camera.projection(size, size).T.astype(np.float32)
-            self._program["eye"] = camera.position().astype(np.float32)
             to_camera = np.diag([1.0, -1.0, -1.0]) @ camera.rotation()
             self._program["to_camera"] = to_camera.T.astype(np.float32)
             chosen = shading if self._texture is not None or shading is not Shading.TEXTURE else Shading.CLAY

@@ -63,6 +63,7 @@ QListView, QTreeView {{ background: {PANEL}; border: 0; outline: 0; }}
 QListView::item {{ border-radius: 4px; padding: 3px; }}
 QListView::item:hover {{ background: {FIELD}; }}
 QListView::item:selected {{ background: {RAISED}; color: {TEXT}; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QMenu {{ background: {FIELD}; border: 1px solid {LINE}; padding: 4px; }}
 QMenu::item {{ padding: 4px 22px 4px 12px; border-radius: 3px; }}
 QMenu::item:selected {{ background: {ACCENT}; color: {WINDOW}; }}
