@@ -96,11 +96,14 @@ class Start:
     @torch.no_grad()
     def _fill_openness(self, model: GuidedHead, template: Template) -> None:
         """What the studio measured of the sky that vertices see; the template's vertices are some of the studio's."""
-        measured = Openness.of(standalone_context(), self.head, self.assets)
+        measured = Openness.of(standalone_context(), self.head, self.assets).with_lit_teeth(self.head)
         source = self.mesh.source[template.render_vertex.numpy()]
         appearance = model.appearance
-        appearance.head_openness.copy_(torch.from_numpy(measured.head[source]))
-        appearance.opened.copy_(torch.from_numpy(measured.expressions[:, source]))
+        own, added = measured.head[source], measured.expressions[:, source]
+        eyes = np.concatenate([template.faces[slice(*template.parts[f"eye{side}"])] for side in ("Left", "Right")])
+        own, added = _brightened(own, added, np.unique(eyes))
+        appearance.head_openness.copy_(torch.from_numpy(own))
+        appearance.opened.copy_(torch.from_numpy(added))
         appearance.hair_cover.copy_(torch.from_numpy(measured.under_hair[:, source]))
         for name, limits in template.styles.items():
             style = self.assets.hair(name)
@@ -215,6 +218,15 @@ class Start:
             weight, size=size, mode="area"
         )
         return torch.cat([functional.interpolate(opacity, size=size, mode="area"), luminance])[:, 0].numpy()
+
+
+def _brightened(own: Floats, added: Floats, eyes: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Openness (R,) and what expressions add (53, R), with that of ``eyes`` turned to its root: balls light their rims."""
+    own, added = own.copy(), added.copy()
+    opened = np.sqrt(np.clip(own[eyes] + added[:, eyes], 0, 1))
+    own[eyes] = np.sqrt(own[eyes])
+    added[:, eyes] = opened - own[eyes]
+    return own, added
 
 
 def bounds(mask: NDArray[np.bool_]) -> Window:
