@@ -206,6 +206,7 @@ class Session:
         file = project.read_face(path)
         self._check(file)
         face_id = self.document.add(file.face, f"Open {path.name}")
+        self._keep_thumbnails((face_id,), (file,))
         self._saved_as(face_id, path)
         return face_id
 
@@ -228,6 +229,7 @@ class Session:
         for file in files:
             self._check(file)
         ids = tuple(self.document.add(file.face, f"Open {file.face.name}") for file in files)
+        self._keep_thumbnails(ids, files)
         for face_id in ids:
             self.document.mark_saved(face_id)
         if 0 <= current < len(ids):
@@ -245,13 +247,19 @@ class Session:
 
     def samples(self) -> tuple[FaceId, ...]:
         """Adds the sample gallery; not a step, and nothing to save. Samples that cannot be read are left out."""
-        faces = []
+        files = []
         for path in sorted(resource_path("samples").glob(f"*{project.SUFFIX}")):
             try:
-                faces.append(project.read_face(path).face)
+                files.append(project.read_face(path))
             except UserError as error:
                 self.notice.emit(str(error))
-        return self.document.populate(faces)
+        ids = self.document.populate(file.face for file in files)
+        self._keep_thumbnails(ids, files)
+        return ids
+
+    def thumbnail(self, face_id: FaceId) -> NDArray[np.uint8] | None:
+        """The last small picture (S, S, 3) of a face, drawn or read from its file; ``None`` when there is none."""
+        return self._thumbnails.get(face_id)
 
     def import_any(self, paths: Iterable[Path]) -> tuple[FaceId | Job[FaceId], ...]:
         """Opens .face and .faces files and begins to fit pictures: what was dropped on the window."""
@@ -538,6 +546,11 @@ class Session:
     def _file(self, face_id: FaceId) -> project.FaceFile:
         face = self.document[face_id]
         return project.FaceFile(face, self.model_hash(face.model), self._thumbnails.get(face_id))
+
+    def _keep_thumbnails(self, ids: Iterable[FaceId], files: Iterable[project.FaceFile]) -> None:
+        for face_id, file in zip(ids, files, strict=True):
+            if file.thumbnail_srgb is not None:
+                self._thumbnails[face_id] = file.thumbnail_srgb
 
     def _saved_as(self, face_id: FaceId, path: Path) -> None:
         self._paths[face_id] = path

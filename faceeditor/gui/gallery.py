@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QContextMenuEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QIcon, QPixmap
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu
@@ -36,6 +38,7 @@ class Gallery(QListWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self._new: set[str] = set()
         self._stale: set[str] = set()
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._settle.timeout.connect(self._draw_stale)
@@ -83,8 +86,8 @@ class Gallery(QListWidget):
         self.blockSignals(False)
         self._show_names()
         self._show_current(document.current)
-        self._stale.update(face_id for face_id in document.ids if face_id not in icons)
-        self._settle.start(0)
+        self._new.update(face_id for face_id in document.ids if face_id not in icons)
+        QTimer.singleShot(0, self, self._show_new)
 
     def menu(self, face_id: str) -> QMenu:
         """The context menu of a face."""
@@ -195,17 +198,32 @@ class Gallery(QListWidget):
         self._stale.add(face_id)
         self._settle.start(_SETTLE_MS)
 
+    def _show_new(self) -> None:
+        """Thumbnails that came with the faces' files are shown; the others are drawn."""
+        for face_id in self._new:
+            picture = self._session.thumbnail(face_id)
+            if picture is not None:
+                self._show_picture(face_id, picture)
+            else:
+                self._stale.add(face_id)
+        self._new.clear()
+        self._settle.start(0)
+
     def _draw_stale(self) -> None:
-        for face_id in self._stale & set(self._session.document.ids):
+        for face_id in [face_id for face_id in self._session.document.ids if face_id in self._stale]:
             self._session.draw(face_id, THUMBNAIL, target=f"thumbnail:{face_id}", background=_BEHIND)
         self._stale.clear()
 
     def _drawn(self, drawn: Drawn) -> None:
         kind, _, face_id = drawn.request.target.partition(":")
-        item = self.item_of(face_id) if kind == "thumbnail" else None
-        if item is not None and drawn.picture_srgb is not None:
+        if kind == "thumbnail" and drawn.picture_srgb is not None:
+            self._show_picture(face_id, drawn.picture_srgb)
+
+    def _show_picture(self, face_id: str, picture_srgb: NDArray[np.uint8]) -> None:
+        item = self.item_of(face_id)
+        if item is not None:
             self.blockSignals(True)
-            item.setIcon(_icon(QPixmap.fromImage(to_image(drawn.picture_srgb))))
+            item.setIcon(_icon(QPixmap.fromImage(to_image(picture_srgb))))
             self.blockSignals(False)
 
     def _giver(self, what: str, source: str, target: str) -> Callable[[], None]:
