@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,40 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     """Saves ``data`` as ``path``, whole or not at all. Raises like :func:`atomic_write`."""
     with atomic_write(path) as beside:
         beside.write_bytes(data)
+
+
+@contextmanager
+def atomic_folder(folder: Path, without: Sequence[str] = ()) -> Iterator[Path]:
+    """Gives a hidden folder beside ``folder`` to write into; on leaving it becomes ``folder``.
+
+    Files of the old folder are carried over, but for those that the patterns ``without`` name. The old one stays until
+    the new one is whole and on the disk; after a failure it is still there. Raises ``UserError`` like
+    :func:`atomic_write`.
+    """
+    beside, aside = (folder.with_name(f".{folder.name}-{secrets.token_hex(4)}") for _ in range(2))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        dropped = shutil.ignore_patterns(*without)
+        shutil.copytree(folder, beside, ignore=dropped) if folder.is_dir() else beside.mkdir()
+        yield beside
+        for file in filter(Path.is_file, beside.rglob("*")):
+            _flush(file)
+        if folder.exists():
+            folder.rename(aside)
+        beside.rename(folder)
+        if os.name == "posix":
+            _flush(folder.parent)
+    except Exception as error:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        if _is_full(error):
+            raise UserError(f"The disk is full, so {folder.name} was not saved; make room first.") from error
+        if isinstance(error, OSError):
+            raise UserError(f"The folder {folder} cannot be written ({error.strerror}); choose another one.") from error
+        raise
+    finally:
+        for left in (beside, aside):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def require_file(path: Path | str) -> Path:

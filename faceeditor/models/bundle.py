@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Choice, Direction, Space, as_code
+from faceeditor.files.atomic import atomic_folder
 from faceeditor.resources import resource_path, user_data_dir
 
 FORMAT: Final = 1
@@ -49,6 +50,11 @@ class Bundle:
     content_hash: str
 
 
+def misfit(bundle: Bundle) -> UserError:
+    """What to raise when an architecture cannot be built from a bundle that is whole."""
+    return UserError(f"The model bundle {bundle.name} does not fit this version of the program; update both.")
+
+
 def _hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.glob(WEIGHTS)):
@@ -69,7 +75,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"The model bundle {folder.name} is of a format this version does not know; update the program."
         )
-    if manifest.get("architecture") not in ARCHITECTURES:
+    if str(manifest.get("architecture")) not in ARCHITECTURES:
         raise UserError(
             f"The model bundle {folder.name} is of an unknown kind, {manifest.get('architecture')!r}; "
             "update the program."
@@ -112,18 +118,17 @@ def write_bundle(
     tensors: Mapping[str, torch.Tensor],
     spaces: Mapping[str, Space] | None = None,
 ) -> None:
-    """Writes a bundle; floating tensors are stored as float16, in as many files as ``LARGEST_FILE`` asks for."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes a bundle; floating tensors are stored as float16, in as many files as ``LARGEST_FILE`` asks for.
+
+    An old bundle of that name stays whole until the new one is; its model card and pictures are kept. Raises
+    ``UserError`` when the disk is full or the folder may not be written to.
+    """
     described = [_describe(space) for space in (spaces or {}).values()]
     everything = {
         **tensors,
         **{key: value for space in (spaces or {}).values() for key, value in _arrays(space).items()},
     }
     stored = {key: _stored(value) for key, value in everything.items()}
-    for old in folder.glob(WEIGHTS):
-        old.unlink()
-    for number, shard in enumerate(_shards(_split(stored))):
-        save_file(shard, folder / f"weights{number or ''}.safetensors")
     manifest = {
         "format": FORMAT,
         "name": folder.name,
@@ -132,9 +137,12 @@ def write_bundle(
         "training": dict(training),
         "units": "head space, metres",
         "spaces": described,
-        "hash": _hash(folder),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    with atomic_folder(folder, without=(WEIGHTS, MANIFEST)) as beside:
+        for number, shard in enumerate(_shards(_split(stored))):
+            save_file(shard, beside / f"weights{number or ''}.safetensors")
+        manifest["hash"] = _hash(beside)
+        (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def _stored(value: torch.Tensor) -> torch.Tensor:
@@ -146,9 +154,9 @@ def _split(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The same tensors, those that no file could hold cut along their first dimension as ``name#0``, ``name#1``, ..."""
     pieces: dict[str, torch.Tensor] = {}
     for key, value in tensors.items():
-        count = -(-value.nbytes // LARGEST_FILE)
-        parts = value.chunk(count) if count > 1 else (value,)
-        pieces |= {f"{key}#{i}" if count > 1 else key: part.contiguous() for i, part in enumerate(parts)}
+        rows = max(LARGEST_FILE * len(value) // value.nbytes, 1) if value.nbytes > LARGEST_FILE else 0
+        parts = value.split(rows) if rows else (value,)
+        pieces |= {f"{key}#{i}" if rows else key: part.contiguous() for i, part in enumerate(parts)}
     return pieces
 
 
@@ -240,13 +248,16 @@ def find_bundles() -> dict[str, Path]:
     """Name -> folder of every bundle in the user's data folder and the shipped resources; the user's own win."""
     found: dict[str, Path] = {}
     for root in (user_data_dir() / "models", resource_path("models")):
-        for manifest in sorted(root.glob(f"*/{MANIFEST}")):
+        for manifest in sorted(root.glob(f"[!.]*/{MANIFEST}")):
             found.setdefault(manifest.parent.name, manifest.parent)
     return found
 
 
 def load_model(name: str, device: torch.device | str = "cpu") -> Any:
-    """The model of the bundle ``name``, on ``device``. Raises ``UserError`` when there is none or it is damaged."""
+    """The model of the bundle ``name``, on ``device``.
+
+    Raises ``UserError`` when there is none, it is damaged, or it does not hold what its architecture asks for.
+    """
     folders = find_bundles()
     if name not in folders:
         raise UserError(
@@ -254,4 +265,8 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Any:
         )
     bundle = read_bundle(folders[name])
     module, _, attribute = ARCHITECTURES[bundle.architecture].partition(":")
-    return getattr(importlib.import_module(module), attribute).from_bundle(bundle, torch.device(device))
+    architecture = getattr(importlib.import_module(module), attribute)
+    try:
+        return architecture.from_bundle(bundle, torch.device(device))
+    except (KeyError, TypeError, ValueError) as error:
+        raise misfit(bundle) from error

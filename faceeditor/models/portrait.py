@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from faceeditor.errors import UserError
 from faceeditor.faces import landmarks as points
 from faceeditor.faces import layout
 from faceeditor.faces.latents import Space
-from faceeditor.models.bundle import Bundle
+from faceeditor.models.bundle import Bundle, misfit
 
 GUESSED: Final = (layout.IDENTITY, layout.EXPRESSION, layout.SKIN, layout.LIGHT, layout.HAIR)
 """The spaces of which the network guesses the codes."""
@@ -171,9 +170,7 @@ class PortraitNetwork(nn.Module):
             network = cls(PortraitConfig(**{**facts, "widths": tuple(facts["widths"])}), bundle.name)
             network.load_state_dict({key: value.float() for key, value in bundle.tensors.items()})
         except (KeyError, TypeError, RuntimeError) as error:
-            raise UserError(
-                f"The model bundle {bundle.name} does not fit this version of the program; update both."
-            ) from error
+            raise misfit(bundle) from error
         return network.channels_last().to(device).eval()
 
     def channels_last(self) -> Self:

@@ -89,8 +89,8 @@ def test_positive_roll_turns_the_head_counter_clockwise(roll):
     x, y = Camera(roll=roll).project(CROWN, 256, 256) - 128
     assert x < 0
     straight = Camera().project(CROWN, 256, 256) - 128
-    turn = np.radians(-roll)
-    turned = [np.cos(turn) * straight[0] - np.sin(turn) * straight[1], np.sin(turn) * straight[0] + np.cos(turn) * straight[1]]  # fmt: skip
+    cos, sin = np.cos(np.radians(-roll)), np.sin(np.radians(-roll))
+    turned = np.array([[cos, -sin], [sin, cos]]) @ straight
     assert [x, y] == pytest.approx(turned, abs=1e-6)
 
 
@@ -108,7 +108,7 @@ def test_one_camera_serves_every_resolution(camera, point, size):
 @given(st.floats(5, 90), st.floats(0.3, 3))
 def test_the_field_of_view_is_the_pictures_height(angle, distance):
     half = distance * np.tan(np.radians(angle) / 2)
-    top = Camera(field_of_view=angle, distance=distance).project(TARGET + [0, half, 0], 300, 100)
+    top = Camera(field_of_view=angle, distance=distance).project(TARGET + np.array([0, half, 0]), 300, 100)
     assert top == pytest.approx([150, 0], abs=1e-6)
 
 
