@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -22,6 +23,13 @@ def resource_path(*parts: str) -> Path:
     inside = _PACKAGE / "_resources"
     root = inside if inside.is_dir() else _PACKAGE.parent / "resources"
     return root.joinpath(*parts)
+
+
+def has_screen() -> bool:
+    """Whether a window can be shown: on Linux a display server is named, or Qt was given a platform of its own."""
+    return sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    )
 
 
 def user_data_dir() -> Path:

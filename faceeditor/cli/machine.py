@@ -8,6 +8,7 @@ import typer
 import faceeditor
 from faceeditor.cli.common import Answer, Device, Json, Model, follow, opened
 from faceeditor.errors import UserError
+from faceeditor.resources import has_screen
 
 if TYPE_CHECKING:
     from faceeditor.models.catalogue import ModelInfo
@@ -63,8 +64,12 @@ def gui(
     screenshot: Annotated[Path | None, typer.Option(help="Write a picture of the window there and quit.")] = None,
 ) -> None:
     """Open the window."""
-    from faceeditor.gui.app import run
-
+    if not has_screen():
+        raise UserError("There is no screen here, so the window cannot open; use the other commands, see --help.")
+    try:
+        from faceeditor.gui.app import run
+    except ImportError as error:
+        raise UserError(f"The window cannot open ({error}); 'faceeditor doctor' says how to mend it.") from error
     raise typer.Exit(run(files or [], screenshot))
 
 

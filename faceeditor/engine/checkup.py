@@ -16,7 +16,7 @@ from faceeditor.engine.runtime import available_cores, cuda_available
 from faceeditor.errors import UserError
 from faceeditor.models.bundle import find_bundles, read_bundle
 from faceeditor.rendering.raster import GLRasteriser
-from faceeditor.resources import user_config_dir, user_data_dir
+from faceeditor.resources import has_screen, user_config_dir, user_data_dir
 
 REINSTALL: Final = "Install the program again: python3 dev.py setup"
 
@@ -77,8 +77,7 @@ def _window() -> str:
         qt = version("PySide6-Essentials")
     except PackageNotFoundError as error:
         raise UserError("PySide6 is not installed") from error
-    screen = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    return f"Qt {qt}" + ("" if screen else "; no screen here, so only the commands work")
+    return f"Qt {qt}" + ("" if has_screen() else "; no screen here, so only the commands work")
 
 
 def _ffmpeg() -> str:

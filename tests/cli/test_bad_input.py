@@ -122,6 +122,13 @@ def edited(path, **changes):
             new.writestr(name, data)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a display server is Linux")
+def test_a_window_without_a_screen(line, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no screen" in line.refused("gui")
+
+
 def test_faces_that_cannot_be_opened(line, ann, tmp_path, folder):
     out = ["--out", folder / "a.png"]
     assert "no file" in line.refused("render", tmp_path / "none.face", *out)
