@@ -2,12 +2,15 @@
 
 import socket
 
+import hypothesis
 import pytest
 import torch
 
 from faceeditor.resources import HOME_VARIABLE
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(items):
