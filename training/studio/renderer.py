@@ -35,8 +35,8 @@ from training.studio.surface import VertexNormals
 SAMPLES: Final = 2
 """Samples along each side of a pixel."""
 
-BUST: Final = (-0.140, -0.158)
-"""Heights in head space, metres, between which the bust fades out."""
+BUST: Final = -0.15
+"""Height in head space, metres, at which the bust is cut."""
 
 WHITE: Final = (1.0, 1.0, 1.0)
 TONGUE_LINEAR: Final = tuple(srgb_to_linear(np.array([170, 90, 90]) / 255).tolist())
@@ -262,12 +262,10 @@ class Studio:
         target.clear(0.0, 0.0, 0.0, 0.0)
         context.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
         context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
-        context.enable(moderngl.CULL_FACE)
         for part in PARTS:
             if part.material != "lash":
                 self._bind(part)
                 self._shaded[part.name].render()
-        context.disable(moderngl.CULL_FACE)
         if hair is not None:
             hair.strands.use(0)
             set_uniforms(self._programs["hair"], strands=0)
@@ -336,7 +334,6 @@ class Studio:
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0)
         context.enable(moderngl.DEPTH_TEST)
-        context.enable(moderngl.CULL_FACE)
         set_uniforms(
             self._truth, forward=factors.camera.rotation()[2], opacity=0, opacity_channel=1, opacity_needed=0.0
         )
@@ -344,7 +341,6 @@ class Studio:
             if part.label != Label.LASHES:
                 set_uniforms(self._truth, label=float(part.label), tile=float(part.tile))
                 self._truths[part.name].render()
-        context.disable(moderngl.CULL_FACE)
         if hair is not None:
             hair.strands.use(0)
             set_uniforms(self._truth, label=float(Label.HAIR), tile=0.0, opacity_needed=HAIR_OPAQUE)

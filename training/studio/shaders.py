@@ -33,7 +33,7 @@ uniform vec3 key_direction;
 uniform vec3 key_colour;
 uniform vec3 camera_position;
 uniform float sheen;
-uniform vec2 bust;
+uniform float bust;
 in vec3 at;
 in vec3 facing;
 in vec2 texel;
@@ -63,19 +63,13 @@ float fresnel(vec3 n, vec3 view, float head_on) {
     return head_on + (1.0 - head_on) * 0.6 * pow(1.0 - clamp(dot(n, view), 0.0, 1.0), 5.0);
 }
 
-// The bust ends softly: opacity falls to 0 from bust.x down to bust.y, in metres of head-space height.
-float bust_opacity() {
-    return smoothstep(bust.y, bust.x, at.y);
-}
-
 vec4 material(vec3 n, vec3 view);
 
 void main() {
-    float opacity = bust_opacity();
-    if (opacity <= 0.0) discard;
+    if (at.y < bust) discard;
     vec3 view = normalize(camera_position - at);
     vec4 shaded = material(normalize(facing), view);
-    colour = vec4(shaded.rgb, 1.0) * shaded.a * opacity;
+    colour = vec4(shaded.rgb, 1.0) * shaded.a;
 }
 """
 
@@ -93,7 +87,18 @@ uniform float brow_weight[12];
 uniform vec3 brow_colour;
 uniform vec3 tint;
 
+// Where the cut bust shows its inside it is a solid block of the neck's colour.
+vec4 inside() {
+    vec3 albedo = vec3(0.0);
+    for (int i = 0; i < skin_count; i++) {
+        vec3 root = textureLod(skins, vec3(0.5, 0.06, skin_index[i]), 4.0).rgb;
+        albedo += skin_weight[i] * root * root;
+    }
+    return vec4(0.6 * albedo * tint * irradiance(vec3(0.0, -1.0, 0.0), vec3(1.0)), 1.0);
+}
+
 vec4 material(vec3 n, vec3 view) {
+    if (!gl_FrontFacing) return inside();
     vec3 albedo = vec3(0.0);
     for (int i = 0; i < skin_count; i++) {
         vec3 root = texture(skins, vec3(texel, skin_index[i])).rgb;
@@ -191,11 +196,12 @@ vec4 material(vec3 n, vec3 view) {
 TRUTH: Final = """
 #version 330
 uniform float label;
+uniform float hair_label;
 uniform float tile;
 uniform sampler2D opacity;
 uniform int opacity_channel;
 uniform float opacity_needed;
-uniform vec2 bust;
+uniform float bust;
 uniform vec3 forward;
 uniform vec3 camera_position;
 in vec3 at;
@@ -205,12 +211,13 @@ in float open_sky;
 layout(location = 0) out vec4 shape;
 layout(location = 1) out vec4 place;
 void main() {
-    if (at.y < 0.5 * (bust.x + bust.y)) discard;
+    if (at.y < bust) discard;
     if (opacity_needed > 0.0) {
         vec4 found = texture(opacity, texel);
         if ((opacity_channel == 0 ? found.r : found.g) < opacity_needed) discard;
     }
-    shape = vec4(normalize(facing), dot(at - camera_position, forward));
+    float side = gl_FrontFacing || label >= hair_label ? 1.0 : -1.0;
+    shape = vec4(side * normalize(facing), dot(at - camera_position, forward));
     place = vec4(texel.x + tile, texel.y, label, open_sky);
 }
 """
