@@ -133,8 +133,9 @@ def fit(
     ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
     """
     require_quality(quality)
+    chosen = model_of(name)
     _, portrait = find_head(model_of, path, box, landmarks, step)
-    model = able(model_of(name), "fitting")
+    model = able(chosen, "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
 
     def on_step(progress: FitProgress) -> None:
