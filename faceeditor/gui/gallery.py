@@ -8,8 +8,18 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QContextMenuEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QIcon, QPixmap
+from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QAction,
+    QBrush,
+    QContextMenuEvent,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QIcon,
+    QPainter,
+    QPixmap,
+)
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu
 
 from faceeditor.editing.transfer import TRANSFERS
@@ -211,7 +221,7 @@ class Gallery(QListWidget):
 
     def _draw_stale(self) -> None:
         for face_id in [face_id for face_id in self._session.document.ids if face_id in self._stale]:
-            self._session.draw(face_id, THUMBNAIL, target=f"thumbnail:{face_id}", background=_BEHIND)
+            self._session.draw(face_id, THUMBNAIL, target=f"thumbnail:{face_id}")
         self._stale.clear()
 
     def _drawn(self, drawn: Drawn) -> None:
@@ -231,7 +241,6 @@ class Gallery(QListWidget):
 
 
 _UNSAVED: Final = "• "
-_BEHIND: Final = (0.045, 0.046, 0.05)
 _PART_ICONS: Final = {
     "identity": "ph.user",
     "expression": "ph.smiley",
@@ -247,9 +256,18 @@ def _blank() -> QIcon:
 
 
 def _icon(picture: QPixmap) -> QIcon:
-    """The same picture selected or not; Qt would tint it."""
-    icon = QIcon(picture)
-    icon.addPixmap(picture, QIcon.Mode.Selected)
+    """The picture with round corners, the same whether it is selected or not (Qt would tint it)."""
+    rounded = QPixmap(picture.size())
+    rounded.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(rounded)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QBrush(picture))
+    painter.setPen(Qt.PenStyle.NoPen)
+    corner = picture.width() / 16
+    painter.drawRoundedRect(QRectF(rounded.rect()), corner, corner)
+    painter.end()
+    icon = QIcon(rounded)
+    icon.addPixmap(rounded, QIcon.Mode.Selected)
     return icon
 
 
