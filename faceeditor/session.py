@@ -228,7 +228,7 @@ class Session:
         files, current = project.read_gallery(path)
         for file in files:
             self._check(file)
-        ids = tuple(self.document.add(file.face, f"Open {file.face.name}") for file in files)
+        ids = self.document.extend((file.face for file in files), f"Open {path.name}")
         self._keep_thumbnails(ids, files)
         for face_id in ids:
             self.document.mark_saved(face_id)
@@ -521,7 +521,7 @@ class Session:
     def recover(self, path: Path) -> tuple[FaceId, ...]:
         """Adds the faces of a recovery file, unsaved as they were, and deletes it."""
         files, _ = project.read_gallery(path)
-        ids = tuple(self.document.add(file.face, f"Recover {file.face.name}") for file in files)
+        ids = self.document.extend((file.face for file in files), "Recover unsaved work")
         recovery.discard(path)
         return ids
 

@@ -175,6 +175,12 @@ class Document:
         self.execute(label, self._gallery.having({**self._gallery.faces, face_id: face}, face_id))
         return face_id
 
+    def extend(self, faces: Iterable[Face], label: str) -> tuple[FaceId, ...]:
+        """Appends several faces in one step, makes the first of them current, and returns their ids."""
+        added = {self._register(face): face for face in faces}
+        self.execute(label, self._gallery.having({**self._gallery.faces, **added}, next(iter(added), self.current)))
+        return tuple(added)
+
     def replace(self, face_id: FaceId, face: Face, label: str, merge: object = None) -> None:
         """Puts an edited face in the place of an old one, and makes it current."""
         key = None if merge is None else (face_id, merge)

@@ -139,3 +139,13 @@ def test_any_sequence_of_steps_can_be_walked_back_and_forth(actions):
         document.redo()
         assert dict(document.gallery.faces) == seen.pop()
     assert dict(document.gallery.faces) == end
+
+
+def test_several_faces_are_added_by_one_step():
+    document = Document()
+    document.add(tiny_face(), "add")
+    ids = document.extend([tiny_face("a"), tiny_face("b")], "open both")
+    assert document.history == ("add", "open both")
+    assert document.current == ids[0]
+    document.undo()
+    assert len(document) == 1
