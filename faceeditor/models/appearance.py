@@ -1,5 +1,6 @@
 """What the guided head's surfaces look like: textures from codes, and the light they send back."""
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -24,6 +25,9 @@ from faceeditor.models.proxy import Sheet
 
 Window = tuple[int, int, int, int]
 """Top, bottom, left and right texel of a part of the atlas, half open."""
+
+SKULL = (0.0, 0.045, 0.0)
+"""The middle of the skull in head space, from which directions of hair are counted."""
 
 HAIR_SHINE = 0.03
 """Strength of the highlight on glossy hair."""
@@ -58,13 +62,13 @@ class AppearanceConfig:
 @dataclass(frozen=True, eq=False)
 class Look:
     """Textures of one face: ``head`` (1, C, A, A) holds linear albedo, then the material maps and the learned features;
-    ``cards`` (1, C, H, W) opacity, luminance and features; ``strand_gain`` (H, 3) a per-face factor's logarithm on the
-    colour of hair vertices. ``hair_colour`` (3,), ``gloss`` and ``sheen`` come from the codes.
+    ``cards`` (1, C, H, W) opacity, luminance and features; ``hair_gain`` (3, H, W) a per-face factor's logarithm on
+    the colour of hair, over the directions of :func:`around_skull`. ``hair_colour`` (3,), ``gloss`` and ``sheen`` come from the codes.
     """
 
     head: torch.Tensor
     cards: torch.Tensor
-    strand_gain: torch.Tensor
+    hair_gain: torch.Tensor | None
     hair_colour: torch.Tensor
     gloss: torch.Tensor
     sheen: torch.Tensor
@@ -75,15 +79,15 @@ class Samples:
     """Samples on rays: texture coordinates (N, 2) in [0, 1] with v up, unit normals and unit directions to the eye
     (N, 3).
 
-    ``openness`` (N, 1) is how open the place lies to the sky, ``gain`` (N, 3) the logarithm of a per-face factor on
-    the colour of hair, ``lash`` (N, 1) one on lashes and zero on hair.
+    ``openness`` (N, 1) is how open the place lies to the sky, ``place`` (N, 3) where it is in head space, ``lash`` (N, 1)
+    one on lashes and zero on hair.
     """
 
     uv: torch.Tensor
     normal: torch.Tensor
     to_eye: torch.Tensor
     openness: torch.Tensor
-    gain: torch.Tensor
+    place: torch.Tensor
     lash: torch.Tensor
 
     def take(self, chosen: slice) -> "Samples":
@@ -131,12 +135,12 @@ class Appearance(nn.Module):
         skin: torch.Tensor,
         hair: torch.Tensor,
         albedo_gain: torch.Tensor | None = None,
-        strand_gain: torch.Tensor | None = None,
+        hair_gain: torch.Tensor | None = None,
     ) -> Look:
         """The textures of a face with codes ``skin`` (80,) and ``hair`` (16,).
 
-        ``albedo_gain`` (3, T, T) and ``strand_gain`` (H, 3) are per-face refinements: logarithms of factors on the
-        head's albedo and on the colour of hair vertices.
+        ``albedo_gain`` (3, T, T) and ``hair_gain`` (3, H, W) are per-face refinements: logarithms of factors on the
+        head's albedo, in its atlas, and on the colour of hair, over the directions of :func:`around_skull`.
         """
         albedo = torch.tensordot(skin[SKIN_WEIGHTS], self.skins, dims=1)
         albedo = albedo * (1 + self.material[0, -1:] * (tint_gain(skin[SKIN_TINT])[:, None, None] - 1))
@@ -145,11 +149,10 @@ class Appearance(nn.Module):
             side = albedo.shape[-2:]
             albedo = albedo * functional.interpolate(albedo_gain[None], size=side, mode="bilinear")[0].exp()
         textures = [albedo.clamp(0.0, 1.5)[None], self.material, self.features]
-        gains = torch.zeros_like(self.strand_openness)[:, None].expand(-1, 3) if strand_gain is None else strand_gain
         return Look(
             head=torch.cat(textures, dim=1),
             cards=self.cards,
-            strand_gain=gains,
+            hair_gain=hair_gain,
             hair_colour=hair[HAIR_COLOUR],
             gloss=hair[HAIR_GLOSS],
             sheen=skin[SHEEN],
@@ -200,7 +203,8 @@ class Appearance(nn.Module):
         shine = 0.5 + 0.6 * (colour / (colour.max() + 1e-3) - 0.5)
         lit_strand = luminance * samples.openness**2 * (1 - lash)
         strength = look.gloss * HAIR_SHINE * lobe(samples, towards, 14.0)[:, None] * lit_strand
-        albedo = luminance * colour * samples.gain.exp() * (1 - lash) + self.lash_colour * lash
+        dyed = colour if look.hair_gain is None else colour * _dye(look.hair_gain, samples.place)
+        albedo = luminance * dyed * (1 - lash) + self.lash_colour * lash
         highlight = strength * shine * key
         lit = self._lit(albedo, samples.openness, 0.6 + 0.4 * lash, highlight, features, samples, light)
         return lit, opaque[:, 0], features
@@ -238,6 +242,20 @@ def fresnel(samples: Samples, head_on: float = 0.04) -> torch.Tensor:
     """Share (N,) of light that a surface mirrors, growing towards grazing angles (Schlick 1994), tamed for skin."""
     facing = (samples.normal * samples.to_eye).sum(-1).clamp(0, 1)
     return head_on + (1 - head_on) * 0.6 * (1 - facing) ** 5
+
+
+def around_skull(places: torch.Tensor) -> torch.Tensor:
+    """Coordinates (N, 2) in [0, 1] of ``places`` (N, 3) on a map of all directions from the middle of the skull: the face
+    in the middle, up at the top, the subject's left side right of the middle.
+    """
+    away = functional.normalize(places - places.new_tensor(SKULL), dim=-1)
+    across = torch.atan2(away[:, 0], away[:, 2]) / (2 * math.pi) + 0.5
+    return torch.stack([across, 0.5 + torch.asin(away[:, 1].clamp(-1, 1)) / math.pi], dim=-1)
+
+
+def _dye(hair_gain: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Factors (N, 3) on the colour of hair at ``places`` (N, 3)."""
+    return sample(hair_gain[None], around_skull(places)).exp()
 
 
 def tint_gain(tint: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from faceeditor.faces.latents import Codes, Space
 from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS, HAIR, HAIR_STYLES, IDENTITY, LIGHT, SKIN
 from faceeditor.faces.mesh import Mesh
 from faceeditor.models.appearance import Appearance, AppearanceConfig, Look, Samples
-from faceeditor.models.bundle import Bundle, load_model
+from faceeditor.models.bundle import Bundle, load_model, misfit
 from faceeditor.models.contract import Drawing, Frame, Quality, Refinement, Surface
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.models.proxy import Geometry, Proxy, Sheet
@@ -38,6 +38,8 @@ STRANDS: Final = (0.2, 0.8, 0.6, 0.4)
 """The opacities that the four rays of a pixel ask of a strand, by row and column: a fringe thins out in quarters."""
 OUTLINE: Final = 12.0
 """Optical depth per unit of signed distance to the outline of a strand, in units of its opacity."""
+MOVING: Final = ("offsets", "strand_offsets")
+"""The refinements that move points."""
 CLEAREST: Final = 1e-6
 MARGIN: Final = 4
 """Pixels around what rays meet that the finishing network draws too."""
@@ -134,10 +136,15 @@ class GuidedHead(nn.Module):
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
-        """The model of a bundle that was read. Raises ``UserError`` when the template's bundle is missing."""
+        """The model of a bundle that was read. Raises ``UserError`` when its template is missing or its weights do not
+        fit.
+        """
         config = GuidedConfig.from_json(bundle.configuration)
         model = cls(config, Proxy(load_model(config.template, device), config.appearance.sheet))
-        model.load_state_dict({name: value.float() for name, value in bundle.tensors.items()})
+        try:
+            model.load_state_dict({name: value.float() for name, value in bundle.tensors.items()})
+        except RuntimeError as error:
+            raise misfit(bundle) from error
         model.name, model.spaces = bundle.name, bundle.spaces
         model.to(device).eval().requires_grad_(False)
         model.show_opacity()
@@ -173,6 +180,7 @@ class GuidedHead(nn.Module):
         rows = torch.cat([mixed[:, :3].clamp_max(1), alpha, mixed[:, 3:]], dim=-1)
         picture = rows.new_zeros(size * size, rows.shape[1]).index_put((lit,), rows)
         nearest = (weight * by_ray(depth)).sum(-1) / alpha[:, 0].clamp_min(CLEAREST)
+        nearest = torch.where(alpha[:, 0] > CLEAREST, nearest, torch.inf)
         depths = torch.full_like(picture[:, 0], torch.inf).index_put((lit,), nearest)
         return picture.T.reshape(-1, size, size), depths.reshape(size, size)
 
@@ -182,15 +190,15 @@ class GuidedHead(nn.Module):
         """Linear colour and features (N, 3 + F), optical depth (N,) and depth (N,) of samples, those on cards first."""
         topology = geometry.topology
         origin, direction = rays.pixel_rays(camera, hits.size, hits.pixel)
-        corners = self._vertex_table(geometry, look, codes)[topology.faces[hits.face]]
+        corners = self._vertex_table(geometry, codes)[topology.faces[hits.face]]
         weight, depth = rays.meet(origin, direction, corners[..., :3])
-        place, normal, openness, gain = torch.split((weight[:, None] @ corners)[:, 0], [3, 3, 1, 3], dim=-1)
+        place, normal, openness = torch.split((weight[:, None] @ corners)[:, 0], [3, 3, 1], dim=-1)
         samples = Samples(
             uv=(weight[:, None] @ topology.corner_uv[hits.face])[:, 0],
             normal=functional.normalize(normal, dim=-1),
             to_eye=-functional.normalize(direction, dim=-1),
             openness=openness,
-            gain=gain,
+            place=place,
             lash=(hits.face < topology.hair_from).float()[:, None],
         )
         cards = int((hits.face >= topology.cards_from).sum())
@@ -202,13 +210,11 @@ class GuidedHead(nn.Module):
         values = torch.cat([torch.cat([strand, skin]), torch.cat([strand_features, skin_features])], dim=-1)
         return values, -torch.log((1 - shown).clamp_min(CLEAREST)), depth
 
-    def _vertex_table(self, geometry: Geometry, look: Look, codes: Tensors) -> torch.Tensor:
-        """What is interpolated over triangles (R, 10): place, normal, openness and gain of every vertex."""
+    def _vertex_table(self, geometry: Geometry, codes: Tensors) -> torch.Tensor:
+        """What is interpolated over triangles (R, 7): place, normal and openness of every vertex."""
         head = self.appearance.openness(codes[EXPRESSION], codes[HAIR])
-        strand = geometry.topology.strand
-        openness = torch.cat([head, self.appearance.strand_openness[strand]])
-        gain = functional.pad(look.strand_gain[strand], (0, 0, len(head), 0))
-        return torch.cat([geometry.vertices, geometry.normals, openness[:, None], gain], dim=1)
+        openness = torch.cat([head, self.appearance.strand_openness[geometry.topology.strand]])
+        return torch.cat([geometry.vertices, geometry.normals, openness[:, None]], dim=1)
 
     def _bust(self, places: torch.Tensor) -> torch.Tensor:
         """Opacity (N,) of the softly ending bust at ``places`` (N, 3)."""
@@ -259,14 +265,13 @@ class GuidedHead(nn.Module):
     ) -> Drawing:
         """See :meth:`faceeditor.models.contract.FittableModel.draw`."""
         extra = refinement or {}
-        geometry = self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], extra.get("offsets"))
-        look = self.appearance.look(codes[SKIN], codes[HAIR], extra.get("albedo_gain"), extra.get("strand_gain"))
+        geometry = self._geometry(codes, extra)
+        look = self.appearance.look(codes[SKIN], codes[HAIR], extra.get("albedo_gain"), extra.get("hair_gain"))
         return self._drawn(geometry, look, codes, camera, size, rays_a_side)
 
     def surface(self, codes: Tensors, refinement: Tensors | None = None) -> Surface:
         """See :meth:`faceeditor.models.contract.FittableModel.surface`."""
-        offsets = (refinement or {}).get("offsets")
-        geometry = self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], offsets)
+        geometry = self._geometry(codes, refinement or {})
         template = self.proxy.template
         count = len(template.render_vertex)
         return Surface(
@@ -280,6 +285,10 @@ class GuidedHead(nn.Module):
             strand=geometry.topology.strand,
             strand_count=len(template.hair_rest),
         )
+
+    def _geometry(self, codes: Tensors, refinement: Tensors) -> Geometry:
+        moved = {name: refinement[name] for name in MOVING if name in refinement}
+        return self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], **moved)
 
     def _drawn(
         self, geometry: Geometry, look: Look, codes: Tensors, camera: Camera, size: int, rays_a_side: int
@@ -321,15 +330,16 @@ class GuidedHead(nn.Module):
         """See :meth:`faceeditor.models.contract.RadianceModel.render`."""
         tensors = {name: self._tensor(code) for name, code in codes.items()}
         extra = {name: self._tensor(value) for name, value in (refinement or {}).items()}
+        shape = (codes[IDENTITY], codes[EXPRESSION], codes[HAIR])
         geometry = self._geometries.get(
-            fingerprint([codes[IDENTITY], codes[EXPRESSION], codes[HAIR], (refinement or {}).get("offsets")]),
-            lambda: self.proxy.geometry(tensors[IDENTITY], tensors[EXPRESSION], tensors[HAIR], extra.get("offsets")),
+            fingerprint([*shape, *((refinement or {}).get(name) for name in MOVING)]),
+            lambda: self._geometry(tensors, extra),
         )
         _, look = self._looks.get(
             (fingerprint([codes[SKIN], codes[HAIR]]), id(refinement)),
             lambda: (
                 refinement,
-                self.appearance.look(tensors[SKIN], tensors[HAIR], extra.get("albedo_gain"), extra.get("strand_gain")),
+                self.appearance.look(tensors[SKIN], tensors[HAIR], extra.get("albedo_gain"), extra.get("hair_gain")),
             ),
         )
         rays_a_side = FINE if quality is Quality.FULL else 1

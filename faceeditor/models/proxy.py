@@ -86,10 +86,12 @@ class Proxy:
         expression: torch.Tensor,
         hair: torch.Tensor,
         offsets: torch.Tensor | None = None,
+        strand_offsets: torch.Tensor | None = None,
     ) -> Geometry:
         """The triangles of a face with codes ``identity`` (100,), ``expression`` (64,) and ``hair`` (16,).
 
-        ``offsets`` (V, 3) metres move the template's shape vertices: a per-face refinement.
+        ``offsets`` (V, 3) metres move the template's shape vertices, and ``strand_offsets`` (H, 3) metres the hair
+        vertices of all styles: per-face refinements.
         """
         template = self.template
         weights = hair[HAIR_STYLES].detach()
@@ -98,6 +100,10 @@ class Proxy:
         shape = shape if offsets is None else shape + offsets
         strands = [template.hair_vertices(shape, style)[0] for style in shown]
         ranges = list(template.styles.values())
+        if strand_offsets is not None:
+            strands = [
+                places + strand_offsets[ranges[style].vertices] for style, places in zip(shown, strands, strict=True)
+            ]
         strand_normals = [template.hair_normals[ranges[style].vertices] for style in shown]
         return Geometry(
             vertices=torch.cat([shape[0, template.render_vertex], *strands]),
@@ -110,6 +116,7 @@ class Proxy:
             self._topologies[shown] = self._join(shown)
         return self._topologies[shown]
 
+    @torch.inference_mode(False)  # what is remembered serves drawing with gradients too
     def _join(self, shown: tuple[int, ...]) -> Topology:
         template, sheet = self.template, self.sheet
         head, ranges = template.faces, list(template.styles.values())

@@ -250,7 +250,8 @@ def test_refinements_change_the_picture_and_have_gradients(model):
     template = model.proxy.template
     refinement = {
         "albedo_gain": np.full((3, 16, 16), 0.5, np.float32),
-        "strand_gain": np.full((len(template.hair_rest), 3), 0.5, np.float32),
+        "hair_gain": np.full((3, 8, 16), 0.5, np.float32),
+        "strand_offsets": np.full((len(template.hair_rest), 3), [0.01, 0, 0], np.float32),
         "offsets": np.full((len(template.mean), 3), [0.01, 0, 0], np.float32),
     }
     for name, value in refinement.items():
