@@ -1,6 +1,5 @@
 """The application without a screen: one document, one engine, and every verb of the window and the command line."""
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -8,11 +7,12 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from psygnal import Signal, SignalInstance
+from psygnal import SignalInstance
 
 from faceeditor.editing import controls
-from faceeditor.editing import transfer as transfers
 from faceeditor.editing.document import Document, FaceId, new_id
+from faceeditor.editing.edits import Edits
+from faceeditor.editing.views import Views
 from faceeditor.engine import exports
 from faceeditor.engine.engine import Engine, Loader
 from faceeditor.engine.jobs import Deliver, Job, Steps
@@ -32,30 +32,17 @@ from faceeditor.settings import Settings
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
 
-STANDARD_VIEWS: Final[Mapping[str, tuple[float, float]]] = {
-    "front": (0, 0),
-    "left": (90, 0),
-    "right": (-90, 0),
-    "three_quarter_left": (40, 0),
-    "three_quarter_right": (-40, 0),
-    "above": (0, 35),
-    "below": (0, -30),
-}
-"""Name -> yaw and pitch in degrees; left and right are the subject's."""
-
 THUMBNAIL: Final = "thumbnail:"
 """Targets that begin so are drawn after the others and their pictures go into .face files."""
 
 
-class Session:
+class Session(Edits, Views):
     """One open document and the engine that serves it.
 
     It belongs to one thread: verbs are called there, and all signals (the session's, the engine's, the jobs') arrive
     there. ``deliver`` posts a callable to that thread's event loop; without it calls queue up until :meth:`wait` or
     :meth:`process`.
     """
-
-    view_changed = Signal(str)
 
     def __init__(
         self,
@@ -66,21 +53,18 @@ class Session:
         autosave: bool = True,
     ) -> None:
         self.settings = settings or Settings.load()
-        self.document = Document()
-        self.locks: set[str] = set()
+        Edits.__init__(self, Document())
+        Views.__init__(self, self.document)
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._deliver: Deliver = deliver or self._inbox.put
         self.engine = Engine(self._deliver, device=self.settings.device, threads=self.settings.threads, load=load)
         self._paths: dict[FaceId, Path] = {}
-        self._homes: dict[FaceId, Camera] = {}
-        self._views: dict[FaceId, Camera] = {}
         self._thumbnails: dict[FaceId, NDArray[np.uint8]] = {}
         self._hashes: dict[str, str] = {}
         self._autosaver: recovery.Autosaver[_Unsaved] | None = None
         if autosave:
             self._autosaver = recovery.Autosaver(_write_recovery, self.settings.autosave_seconds)
             self.document.saved_changed.connect(self._autosave)
-        self.document.face_changed.connect(self._follow_camera)
         self.engine.drawn.connect(self._keep_thumbnail)
 
     def close(self) -> None:
@@ -188,6 +172,11 @@ class Session:
             self._hashes[name] = next((info.hash for info in catalogue() if info.name == name), "")
         return self._hashes[name]
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether sliders of one side move those of the other."""
+        return self.settings.symmetry
+
     def set_device(self, device: Literal["auto", "cpu", "cuda"]) -> Job[str]:
         """Moves the models to another device, now and in later sessions."""
         self.settings.device = device
@@ -284,105 +273,6 @@ class Session:
     def rename(self, face_id: FaceId, name: str) -> None:
         """Gives a face another name."""
         self.document.rename(face_id, name)
-
-    # --- edits: one undoable step each, merged while ``gesture`` stays the same --------------------------------------
-
-    def value(self, face_id: FaceId, key: str) -> float:
-        """Where a slider or raw component stands."""
-        return controls.value(*self._with_spaces(face_id), key)
-
-    def set_slider(self, face_id: FaceId, key: str, value: float, *, gesture: object = None) -> None:
-        """Moves a slider, and with symmetry on its twin on the other side."""
-        face, spaces = self._with_spaces(face_id)
-        edited = controls.set_slider(face, spaces, key, value, symmetric=self.settings.symmetry)
-        self.document.replace(face_id, edited, f"{_title(spaces, key)} {value:.2f}", _merge(key, gesture))
-
-    def set_component(self, face_id: FaceId, space: str, index: int, value: float, *, gesture: object = None) -> None:
-        """Sets one raw component of a code."""
-        self.set_slider(face_id, f"{space}.{index}", value, gesture=gesture)
-
-    def choice(self, face_id: FaceId, key: str) -> str:
-        """The chosen option."""
-        return controls.choice(*self._with_spaces(face_id), key)
-
-    def set_choice(self, face_id: FaceId, key: str, option: str) -> None:
-        """Chooses an option."""
-        face, spaces = self._with_spaces(face_id)
-        edited = controls.set_choice(face, spaces, key, option)
-        self.document.replace(face_id, edited, f"{_title(spaces, key)}: {option}")
-
-    def assign(self, face_id: FaceId, assignment: str) -> None:
-        """Does ``key=value``, as typed on the command line."""
-        face, spaces = self._with_spaces(face_id)
-        self.document.replace(face_id, controls.assign(face, spaces, assignment), assignment)
-
-    def reset(self, face_id: FaceId, what: str, *, to: Literal["start", "neutral"] = "start") -> None:
-        """Puts a slider, a choice, a space or ``all`` back to how the face started, or to the model's neutral."""
-        face, spaces = self._with_spaces(face_id)
-        start = self.document.original(face_id).codes if to == "start" else None
-        edited = controls.reset(face, spaces, what, start)
-        if what in ("all", "skin"):
-            edited = edited.replace(refinement=self.document.original(face_id).refinement if start else {})
-        self.document.replace(face_id, edited, f"Reset {what}")
-
-    def randomise(self, face_id: FaceId, spaces: Iterable[str] | None = None, seed: int | None = None) -> None:
-        """Draws plausible random codes in ``spaces`` (all by default), but not in those that are locked."""
-        face, known = self._with_spaces(face_id)
-        names = [name for name in (known if spaces is None else spaces) if name not in self.locks]
-        edited = controls.randomise(face, known, names, secrets.randbits(32) if seed is None else seed)
-        self.document.replace(face_id, edited, f"Random {', '.join(names)}")
-
-    def mirror(self, face_id: FaceId) -> None:
-        """Exchanges left and right of expression, light and pose."""
-        self.document.replace(face_id, transfers.mirror(*self._with_spaces(face_id)), "Mirror")
-
-    def transfer(
-        self, what: str, source: FaceId, target: FaceId, amount: float = 1.0, *, gesture: object = None
-    ) -> None:
-        """Gives a part of ``source`` (or several, ``expression,skin``) to ``target``.
-
-        A gesture always starts again from what it found.
-        """
-        key = _merge(f"transfer {what} {source}", gesture)
-        edited = self.document.base(target, key)
-        for part in what.split(","):
-            edited = transfers.transfer(part, self.document[source], edited, amount)
-        self.document.replace(target, edited, f"{what.capitalize()} from {self.document[source].name}", key)
-
-    def blend(self, first: FaceId, second: FaceId, amount: float) -> FaceId:
-        """Adds the face between two others."""
-        face = transfers.blend(self.document[first], self.document[second], amount)
-        return self.document.add(face, f"Blend {face.name}")
-
-    def changed(self, face_id: FaceId) -> frozenset[str]:
-        """The keys of controls that stand elsewhere than when the face was added."""
-        face, spaces = self._with_spaces(face_id)
-        return controls.changed(face, self.document.original(face_id), spaces)
-
-    # --- the view: not part of the history ---------------------------------------------------------------------------
-
-    def view(self, face_id: FaceId) -> Camera:
-        """How the artist looks at a face now; the face's own camera at first."""
-        return self._views.get(face_id, self.document[face_id].camera)
-
-    def look(self, face_id: FaceId, camera: Camera) -> None:
-        """Looks at a face otherwise."""
-        self._homes.setdefault(face_id, self.document[face_id].camera)
-        self._views[face_id] = camera
-        self.view_changed.emit(face_id)
-
-    def standard_view(self, face_id: FaceId, name: str) -> None:
-        """Looks at a face from one of :data:`STANDARD_VIEWS`."""
-        yaw, pitch = STANDARD_VIEWS[name]
-        self.look(face_id, self.view(face_id).replace(yaw=yaw, pitch=pitch, roll=0.0, pan=(0.0, 0.0)))
-
-    def reset_view(self, face_id: FaceId) -> None:
-        """Looks through the face's own camera."""
-        self.look(face_id, self.document[face_id].camera)
-
-    def set_camera(self, face_id: FaceId, camera: Camera) -> None:
-        """Makes ``camera`` the face's own; a step."""
-        self.document.replace(face_id, self.document[face_id].replace(camera=camera), "Keep view")
 
     # --- drawing -----------------------------------------------------------------------------------------------------
 
@@ -531,10 +421,6 @@ class Session:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _with_spaces(self, face_id: FaceId) -> tuple[Face, Mapping[str, Space]]:
-        face = self.document[face_id]
-        return face, self.spaces(face.model)
-
     def _check(self, file: project.FaceFile) -> None:
         face = file.face
         controls.check_codes(face, self.spaces(face.model))
@@ -564,14 +450,6 @@ class Session:
         if self._autosaver is not None:
             self._autosaver.note(tuple(self._file(face_id) for face_id in self.document.unsaved))
 
-    def _follow_camera(self, face_id: FaceId) -> None:
-        """The view follows when a step changes the face's own camera."""
-        camera = self.document[face_id].camera
-        if face_id in self._views and self._homes.get(face_id) != camera:
-            self._homes[face_id] = camera
-            self._views[face_id] = camera
-            self.view_changed.emit(face_id)
-
     def _keep_thumbnail(self, drawn: Drawn) -> None:
         target = drawn.request.target
         if target.startswith(THUMBNAIL) and drawn.picture_srgb is not None:
@@ -586,13 +464,3 @@ def _write_recovery(path: Path, files: _Unsaved) -> None:
         project.write_gallery(path, files)
     else:
         path.unlink(missing_ok=True)
-
-
-def _merge(key: str, gesture: object) -> object:
-    return None if gesture is None else (key, gesture)
-
-
-def _title(spaces: Mapping[str, Space], key: str) -> str:
-    """How the history calls a control."""
-    _, control = controls.find(spaces, key)
-    return key if isinstance(control, int) else control.label

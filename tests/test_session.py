@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceeditor.editing.views import STANDARD_VIEWS
 from faceeditor.engine.jobs import Job
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.files.marks import read_provenance
 from faceeditor.files.project import FaceFile, read_face, write_face, write_gallery
 from faceeditor.models.contract import Quality
-from faceeditor.session import STANDARD_VIEWS, Session
+from faceeditor.session import Session
 from faceeditor.settings import Settings
 from tests.tiny import NAME, TinyHead, tiny_face
 

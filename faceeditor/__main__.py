@@ -1,0 +1,5 @@
+"""``python -m faceeditor`` is the command line."""
+
+from faceeditor.cli import main
+
+main()
