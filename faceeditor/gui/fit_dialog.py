@@ -31,7 +31,10 @@ _WORDS: Final = {
     "standard": "Standard – about a minute",
     "best": "Best – takes its time",
 }
-_HELP: Final = "Drag points to correct them, or draw a new box around the face. Wheel: zoom. Right button: shift."
+_HELP: Final = (
+    "Drag points to correct them (Shift: a whole part), or draw a new box around the face. "
+    "Wheel: zoom. Right button: shift."
+)
 
 
 class FitDialog(QDialog):

@@ -251,7 +251,6 @@ class Inspector(QWidget):
 
     def _set_symmetry(self) -> None:
         self._session.settings.symmetry = self.symmetry.isChecked()
-        self._session.settings.save()
 
     def _filter(self) -> None:
         words = self.search.text().lower().split()

@@ -23,7 +23,10 @@ _OPEN: Final = (points.JAW, points.RIGHT_BROW, points.LEFT_BROW, slice(27, 31), 
 
 
 class PhotoBoard(QWidget):
-    """``box_drawn(box)`` when a new box was drawn, ``corrected`` when a landmark was moved; photo pixels throughout."""
+    """``box_drawn(box)`` when a new box was drawn, ``corrected`` when a landmark was moved; photo pixels throughout.
+
+    Shift moves a whole part, such as an eye.
+    """
 
     box_drawn = Signal(tuple)
     corrected = Signal()
@@ -61,7 +64,7 @@ class PhotoBoard(QWidget):
         self._centre = QPointF((left + right) / 2, (top + bottom) / 2)
         if self._photo is not None:
             whole = min(self.width() / self._photo.width(), self.height() / self._photo.height())
-            near = min(self.width(), self.height()) / (2.2 * max(right - left, bottom - top))
+            near = min(self.width(), self.height()) / (2.6 * max(right - left, bottom - top))
             self._zoom = max(1.0, near / whole)
         self.update()
 
@@ -85,7 +88,9 @@ class PhotoBoard(QWidget):
             self._centre -= (event.position() - self._panned) / self._scale()
             self._panned = event.position()
         elif self._held is not None and self.landmarks is not None:
-            self.landmarks[self._held] = here.x(), here.y()
+            together = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            moved = _part_of(self._held) if together else slice(self._held, self._held + 1)
+            self.landmarks[moved] += np.array([here.x(), here.y()]) - self.landmarks[self._held]
         elif self._corner is not None:
             drawn = QRectF(self._corner, here).normalized()
             self.box = (drawn.left(), drawn.top(), drawn.right(), drawn.bottom())
@@ -170,3 +175,7 @@ class PhotoBoard(QWidget):
         distances = np.linalg.norm(self.landmarks - [here.x(), here.y()], axis=1) * self._scale()
         index = int(distances.argmin())
         return index if distances[index] <= _REACH else None
+
+
+def _part_of(index: int) -> slice:
+    return next(part for part in (*_CLOSED, *_OPEN) if part.start <= index < part.stop)

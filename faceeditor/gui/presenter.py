@@ -130,8 +130,12 @@ class Presenter(QObject):
     def set_background(self, setting: str) -> None:
         """One of the values of :data:`BACKGROUNDS`."""
         self._session.settings.background = setting
-        self._session.settings.save()
         self.refresh(moving=False)
+
+    def set_size(self, pixels: int) -> None:
+        """The largest side of the viewport's pictures."""
+        self._session.settings.viewport_size = pixels
+        self.refresh(moving=False, edited=True)
 
     def hold_start(self, held: bool) -> None:
         """Show how the face started while a key is held."""

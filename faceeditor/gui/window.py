@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from PySide6.QtCore import QSettings, QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QMessageBox, QSizePolicy, QToolBar, QToolButton, QWidget
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from faceeditor import __version__
 from faceeditor.engine.jobs import Job, JobState
-from faceeditor.gui import actions, dialogs, theme
+from faceeditor.gui import actions, dialogs
 from faceeditor.gui.commands import Commands
 from faceeditor.gui.fit_dialog import FitDialog
 from faceeditor.gui.gallery import Gallery
 from faceeditor.gui.history import History
 from faceeditor.gui.inspector import Inspector
-from faceeditor.gui.presenter import BACKGROUNDS, Presenter, Versus
+from faceeditor.gui.menus import Menus
+from faceeditor.gui.presenter import Presenter
 from faceeditor.gui.status import Status
-from faceeditor.gui.surface import Shading
 from faceeditor.gui.timeline import Timeline
 from faceeditor.gui.transfer_panel import TransferPanel
 from faceeditor.gui.viewport import Mode, Viewport
@@ -53,8 +53,8 @@ class Window(QMainWindow):
         self.status = Status(session)
         self.actions_by_name = actions.build(self)
         self._lay_out()
-        self._build_menus()
-        self._build_toolbar()
+        panels = [dock.toggleViewAction() for dock in self._docks]
+        self.menus = Menus(self, self.actions_by_name, session, self.presenter, panels)
         self._connect_session()
         self._connect_panels()
         self._connect_actions()
@@ -93,84 +93,6 @@ class Window(QMainWindow):
         self.addDockWidget(area, dock)
         return dock
 
-    def _build_menus(self) -> None:
-        self._recent = QMenu("Open recent", self)
-        self._recent.aboutToShow.connect(self._fill_recent)
-        self._background = self._choice_menu("Background", BACKGROUNDS, self.session.settings.background, self._behind)
-        self._versus = self._choice_menu(
-            "Wipe against",
-            {"Photo": Versus.PHOTO, "How the face started": Versus.START, "Surface": Versus.SURFACE},
-            Versus.PHOTO,
-            self.presenter.set_versus,
-        )
-        self._shading = self._choice_menu(
-            "Surface shading", {kind.capitalize(): kind for kind in Shading}, Shading.CLAY, self.presenter.set_shading
-        )
-        panels = QMenu("Panels", self)
-        panels.addActions([dock.toggleViewAction() for dock in self._docks])
-        self._menu(
-            "&File", "new fit open", self._recent, "| save save_as save_gallery |", self._export_menu(), "| quit"
-        )
-        self._menu("&Edit", "undo redo | random mirror reset | duplicate remove | search")
-        views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
-        looks = (self._background, self._versus, self._shading)
-        self._menu("&View", f"look surface both wipe | {views} |", *looks, panels)
-        self._menu("&Help", "keys about")
-
-    def _menu(self, title: str, *parts: str | QMenu) -> None:
-        menu = self.menuBar().addMenu(title)
-        for part in parts:
-            if isinstance(part, QMenu):
-                menu.addMenu(part)
-                continue
-            for name in part.split():
-                menu.addSeparator() if name == "|" else menu.addAction(self.actions_by_name[name])
-
-    def _export_menu(self) -> QMenu:
-        menu = QMenu("Export", self)
-        menu.addActions([self.actions_by_name[f"export_{kind}"] for kind in ("picture", "mesh", "turntable")])
-        return menu
-
-    def _choice_menu(self, title: str, options: dict[str, Any], chosen: Any, act: Any) -> QMenu:
-        menu, group = QMenu(title, self), QActionGroup(self)
-        for text, value in options.items():
-            action = QAction(text, menu, checkable=True, checked=value == chosen)
-            action.triggered.connect(lambda _checked, value=value: act(value))
-            group.addAction(action)
-            menu.addAction(action)
-        return menu
-
-    def _build_toolbar(self) -> None:
-        bar = QToolBar("Tools")
-        bar.setObjectName("Tools")
-        bar.setMovable(False)
-        bar.setIconSize(QSize(18, 18))
-        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        for name in "fit open save | undo redo random |".split():
-            bar.addSeparator() if name == "|" else bar.addAction(self.actions_by_name[name])
-        for name in ("open", "save", "undo", "redo"):
-            button = bar.widgetForAction(self.actions_by_name[name])
-            if isinstance(button, QToolButton):
-                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-        bar.addWidget(_menu_button("Export", "ph.export", self._export_menu()))
-        spacer = QWidget()
-        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        bar.addWidget(spacer)
-        modes = QActionGroup(self)
-        for mode in Mode:
-            modes.addAction(self.actions_by_name[mode.value])
-            bar.addAction(self.actions_by_name[mode.value])
-        self.actions_by_name[Mode.LOOK.value].setChecked(True)
-        bar.addSeparator()
-        bar.addWidget(_menu_button("Background", "ph.image-square", self._background))
-        bar.addWidget(_menu_button("View", "ph.video-camera", self._views_menu()))
-        self.addToolBar(bar)
-
-    def _views_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.addActions([action for name, action in self.actions_by_name.items() if name.startswith("view_")])
-        return menu
-
     # Wiring -----------------------------------------------------------------------------------------------------------
 
     def _connect_session(self) -> None:
@@ -182,6 +104,7 @@ class Window(QMainWindow):
         document.face_changed.connect(self._face_changed)
         document.history_changed.connect(self._show_history)
         document.saved_changed.connect(self._show_title)
+        self.menus.recent.aboutToShow.connect(self._fill_recent)
 
     def _connect_panels(self) -> None:
         self.inspector.gesture_finished.connect(lambda: self.presenter.refresh(moving=False, edited=True))
@@ -339,16 +262,13 @@ class Window(QMainWindow):
         elif self.timeline.ends is not None:
             self.commands.export_interpolation(*self.timeline.ends)
 
-    def _behind(self, setting: str) -> None:
-        self.commands.guard(lambda: self.presenter.set_background(setting))
-
     def _fill_recent(self) -> None:
-        self._recent.clear()
+        self.menus.recent.clear()
         for path in self.session.settings.recent:
-            action = self._recent.addAction(Path(path).name)
+            action = self.menus.recent.addAction(Path(path).name)
             action.setToolTip(str(path))
             action.triggered.connect(lambda _checked=False, path=path: self.commands.open_files([Path(path)]))
-        self._recent.setEnabled(bool(self.session.settings.recent))
+        self.menus.recent.setEnabled(bool(self.session.settings.recent))
 
     def _show_keys(self) -> None:
         QMessageBox.information(self, "Keys and mouse", actions.help_text())
@@ -410,13 +330,3 @@ class Window(QMainWindow):
 
 def _layout_file() -> QSettings:
     return QSettings(str(user_config_dir() / "window.ini"), QSettings.Format.IniFormat)
-
-
-def _menu_button(text: str, image: str, menu: QMenu) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setIcon(theme.icon(image))
-    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-    button.setMenu(menu)
-    return button
