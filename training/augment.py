@@ -116,15 +116,15 @@ class Augment:
         return Sample(pictures.clamp(0, 1), half, found, turn, present, plain & present)
 
     def patches(self, count: int) -> Tensor:
-        """Random pieces (count, 3, S, S) of the pool, mirrored, zoomed and tinted."""
-        chosen = self.pool[torch.randint(len(self.pool), (count,))].float() / 255
-        zoom = _uniform(count, 0.45, 1.0)
-        sign = torch.where(_chance(count, 0.5), -1.0, 1.0)
-        middle = (torch.rand(count, 2) * 2 - 1) * (1 - zoom)[:, None]
-        theta = torch.zeros(count, 2, 3)
-        theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * sign, zoom, middle
-        where = functional.affine_grid(theta, [count, 3, self.size, self.size], align_corners=False)
-        patch = functional.grid_sample(chosen, where, mode="bilinear", padding_mode="reflection", align_corners=False)
+        """Random pieces (count, 3, S, S) of the pool, mirrored and tinted; small pools are enlarged."""
+        size, wide = self.size, self.pool.shape[-1]
+        chosen = self.pool[torch.randint(len(self.pool), (count,))]
+        if wide < size:
+            chosen = functional.interpolate(chosen, (size, size), mode="bilinear")
+        free = max(wide - size, 0) + 1
+        corners = torch.randint(free, (count, 2)).tolist()
+        pieces = [piece[:, y : y + size, x : x + size] for piece, (x, y) in zip(chosen, corners, strict=True)]
+        patch = torch.stack([piece.flip(-1) if i % 2 else piece for i, piece in enumerate(pieces)]).float() / 255
         return patch * (1 + 0.2 * torch.randn(count, 3, 1, 1)) + 0.08 * torch.randn(count, 3, 1, 1)
 
     def _place(self, count: int) -> Tensor:
@@ -343,9 +343,10 @@ class Augment:
 
 def _is_framed(place: Tensor) -> Tensor:
     """(B,) whether the head is in the frame and of about the right size after ``place`` (B, 3, 3)."""
-    zoom = torch.linalg.det(place[:, :2, :2]).sqrt()
+    zoom: Tensor = torch.linalg.det(place[:, :2, :2]).sqrt()
     middle = _moved(place, torch.full((len(place), 1, 2), 0.5))[:, 0]
-    return (zoom > 0.5) & (zoom < 2.0) & ((middle - 0.5).abs() < 0.32).all(-1)
+    central: Tensor = ((middle - 0.5).abs() < 0.32).all(-1)
+    return central & (zoom > 0.5) & (zoom < 2.0)
 
 
 def _compressed(picture: Tensor, quality: int) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from faceeditor.errors import UserError
@@ -38,7 +39,7 @@ _SHOTS: Final = ("landmarks", "upright", "rotation", "eyes", *DIMS)
 
 @dataclass(frozen=True, eq=False)
 class Shots:
-    """N shots. ``pictures`` (N, 256, 256, 4) uint8: sRGB premultiplied by coverage, and coverage.
+    """N shots. ``pictures`` (N, H, H, 4) uint8: sRGB premultiplied by coverage, and coverage.
 
     ``landmarks`` (N, 68, 2) fractions of the picture; ``upright`` (N, 3, 3) the similarity to the default placement, in
     fractions; ``rotation`` (N, 3, 3) head space to camera; ``eyes`` (N,) the distance of the outer eye corners as
@@ -59,8 +60,10 @@ class Shots:
         return len(self.pictures)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """All parts ``shots-*.npz`` with their pictures beside them. Raises ``UserError`` when there are none."""
+    def load(cls, folder: Path, side: int = SIDE) -> Self:
+        """All parts ``shots-*.npz`` with their pictures, these reduced to ``side`` pixels. Raises ``UserError`` when
+        there are none.
+        """
         parts = sorted(folder.glob("shots-*.npz"))
         if not parts:
             raise UserError(f"There are no shots in {folder}; capture some with python -m training.portrait_shots.")
@@ -70,7 +73,7 @@ class Shots:
                 facts.append({key: file[key] for key in file.files})
         joined = {key: torch.from_numpy(np.concatenate([fact[key] for fact in facts])) for key in _SHOTS}
         return cls(
-            pictures=np.concatenate([np.load(part.with_suffix(".npy"), allow_pickle=False) for part in parts]),
+            pictures=np.concatenate([_pictures(part.with_suffix(".npy"), side) for part in parts]),
             landmarks=joined["landmarks"],
             upright=joined["upright"],
             rotation=joined["rotation"],
@@ -86,6 +89,19 @@ class Shots:
             name: getattr(self, name)[:count] for name in ("pictures", "landmarks", "upright", "rotation", "eyes")
         }
         return replace(self, **per_shot, codes={space: code[:count] for space, code in self.codes.items()})
+
+
+def side_for(size: int) -> int:
+    """The side of shots that suffices for crops of ``size`` pixels."""
+    return min(SIDE, round(1.25 * size))
+
+
+def _pictures(file: Path, side: int) -> NDArray[np.uint8]:
+    pictures: NDArray[np.uint8] = np.load(file, allow_pickle=False)
+    if side == SIDE:
+        return pictures
+    small = [Image.fromarray(picture, "RGBa").resize((side, side), Image.Resampling.BOX) for picture in pictures]
+    return np.stack([np.asarray(picture) for picture in small])
 
 
 # Capturing ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ checkpoint stands, and writes the bundle. ``python -m training.portrait_shots`` 
 import argparse
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,10 +30,13 @@ from faceeditor.models.portrait import (
 from training.augment import MIRROR, Augment, AugmentConfig, Sample, points_distance
 from training.backgrounds import backgrounds
 from training.loop import Loop, LoopConfig
-from training.portrait_shots import Shots
+from training.portrait_shots import Shots, side_for
 
 NAME: Final = "portrait-studio"
 """The bundle that ships."""
+
+CODES: Final = {layout.IDENTITY: 0.3, layout.EXPRESSION: 1.0, layout.SKIN: 1.0, layout.LIGHT: 1.0, layout.HAIR: 1.0}
+"""Weights of the guesses of the codes among the losses."""
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -170,7 +173,7 @@ def losses(output: PortraitOutput, truth: Truth) -> dict[str, Tensor]:
     }
     for space, wanted in truth.codes.items():
         kept = present if space in (layout.IDENTITY, layout.EXPRESSION) else sample.plain
-        terms[space] = 0.3 * _mean_of(functional.smooth_l1_loss(output.codes[space], wanted, reduction="none"), kept)
+        terms[space] = CODES[space] * _mean_of((output.codes[space] - wanted).square(), kept)
     return terms
 
 
@@ -194,16 +197,24 @@ def train(config: TrainConfig, shots_folder: Path, out: Path, start: Path | None
     """Trains from the last checkpoint in ``out``, else from the bundle ``start``, else anew; writes the bundle
     ``out/portrait-studio``. A bundle trained on smaller pictures is a good start.
     """
-    shots = Shots.load(shots_folder)
+    shots = Shots.load(shots_folder, side_for(config.network.size))
     network = new_network(config.network, shots)
     if start:
-        network.load_state_dict(read_bundle(start).tensors)
+        _take_over(network, read_bundle(start).tensors)
     loop = make_loop(config, network, out)
     torch.manual_seed(config.loop.seed + 1000 * loop.fabric.global_rank + loop.step)
     augment = Augment(config.network.size, backgrounds(config.backgrounds, config.loop.seed), config.augment)
     loop.run(Batches(shots, loop.network.module, augment).forever(config.batch))
     if loop.fabric.is_global_zero:
         export(loop, config, len(shots), out / NAME)
+
+
+def _take_over(network: PortraitNetwork, tensors: Mapping[str, Tensor]) -> None:
+    """Copies what has the same name and shape."""
+    own = network.state_dict()
+    network.load_state_dict(
+        {key: tensors[key] if key in tensors and tensors[key].shape == own[key].shape else own[key] for key in own}
+    )
 
 
 def make_loop(config: TrainConfig, network: PortraitNetwork, out: Path) -> Loop:

@@ -27,7 +27,7 @@ SMALLEST: Final = 24
 BOX_METRES: Final = 0.155
 """How much of a head the side of a face box spans, brows to chin."""
 
-BOX_CENTRE: Final = np.array([0.0, -0.012, 0.075])
+BOX_CENTRE: Final = np.array([0.0, 0.002, 0.075])
 """The point of the mean head (head space) that lies in the middle of a face box."""
 
 

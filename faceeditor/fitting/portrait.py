@@ -229,7 +229,7 @@ def refine_mask(mask: NDArray[np.float32], crop_srgb: NDArray[np.uint8]) -> NDAr
     size = len(crop_srgb)
     large = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.BICUBIC), np.float32)
     guide = crop_srgb.astype(np.float32).mean(-1) / 255
-    window = max(3, size // 48)
+    window = max(3, size // 20)
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(uniform_filter(values, window, mode="nearest"), np.float32)

@@ -26,6 +26,10 @@ GUESSED: Final = (layout.IDENTITY, layout.EXPRESSION, layout.SKIN, layout.LIGHT,
 """The spaces of which the network guesses the codes."""
 
 
+GRID: Final = 4
+"""Cells along each side in which the coarsest features are averaged for what concerns the whole picture."""
+
+
 @dataclass(frozen=True)
 class PortraitConfig:
     """The network's sizes: input ``size`` in pixels (a multiple of 32), channels of the five encoder stages and of the
@@ -149,7 +153,7 @@ class PortraitNetwork(nn.Module):
         self.heat = nn.Conv2d(config.pyramid, points.COUNT, 1)
         self.fine = _convolution(config.pyramid + widths[0], 24)
         self.mask = nn.Conv2d(24, 1, 3, 1, 1)
-        seen = widths[-1] + config.pyramid + 2 * points.COUNT
+        seen = GRID**2 * widths[-1] + config.pyramid + 2 * points.COUNT
         self.summary = nn.Sequential(
             nn.Linear(seen, config.summary), nn.ReLU(), nn.Linear(config.summary, config.summary), nn.ReLU()
         )
@@ -192,7 +196,8 @@ class PortraitNetwork(nn.Module):
         heat = self.heat(together).float()
         mask = self.mask(self.fine(torch.cat([_doubled(together), first], dim=1))).float()
         seen = expectation(heat)
-        pooled = torch.cat([features[-1].mean((2, 3)), together.mean((2, 3))], dim=1).float()
+        coarse = functional.adaptive_avg_pool2d(features[-1].float(), GRID).flatten(1)
+        pooled = torch.cat([coarse, together.float().mean((2, 3))], dim=1)
         parts = torch.split(self._answers(pooled, seen), list(self.sizes.values()), 1)
         answers = dict(zip(self.sizes, parts, strict=True))
         regressed = 0.5 + answers["points"].reshape(-1, points.COUNT, 2)
