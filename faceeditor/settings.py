@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from faceeditor.errors import UserError
 from faceeditor.files.atomic import write_bytes
 from faceeditor.resources import user_config_dir
 
@@ -36,8 +37,12 @@ class Settings(BaseModel):
 
     def save(self) -> None:
         """Writes them, whole or not at all. Raises ``UserError`` when the folder cannot be written."""
-        user_config_dir().mkdir(parents=True, exist_ok=True)
-        write_bytes(user_config_dir() / FILE, self.model_dump_json(indent=1).encode())
+        folder = user_config_dir()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Settings cannot be kept: {folder} cannot be made ({error.strerror}).") from error
+        write_bytes(folder / FILE, self.model_dump_json(indent=1).encode())
 
     def remember(self, path: Path) -> None:
         """Puts a file at the top of the recent ones."""

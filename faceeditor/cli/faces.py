@@ -1,5 +1,6 @@
 """Commands that make, change and show faces."""
 
+import json as json_module
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -25,6 +26,9 @@ from faceeditor.cli.common import (
 from faceeditor.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from faceeditor.session import Session
 
 RANDOM_SPACES: Final = "identity,skin,hair"
@@ -37,15 +41,21 @@ def fit(
     model: Model = None,
     quality: Annotated[str, typer.Option(help="draft, standard or best.")] = "standard",
     box: Annotated[str | None, typer.Option(help="The face's box in photo pixels: left,top,right,bottom.")] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(help="A JSON file with the 68 landmarks [x, y] in photo pixels, as corrected by hand."),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Make a face from a photo."""
     face_path(out)
     corners = None if box is None else _box(box)
+    points = None if landmarks is None else _points(landmarks)
     with opened(device) as session:
         began = time.monotonic()
-        face_id = follow(session, session.fit_photo(photo, quality=quality, model=model, box=corners))
+        job = session.fit_photo(photo, quality=quality, model=model, box=corners, landmarks=points)
+        face_id = follow(session, job)
         session.save(face_id, out)
         seconds = time.monotonic() - began
         figures = dict(session.document[face_id].origin.figures)
@@ -73,6 +83,32 @@ def random(
         session.save(face_id, out)
         name = session.document[face_id].model
     Answer(f"Random face {seed}: {out}", {"out": str(out), "model": name, "seed": seed}).tell(json)
+
+
+def edit(
+    face: FaceIn,
+    out: Out,
+    set_: Assignments = None,
+    reset: Annotated[
+        list[str] | None,
+        typer.Option(help="A control, a space or 'all', back to the model's neutral first; repeatable."),
+    ] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right last.")] = False,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Change a face: reset controls, set others, mirror; the changed face is written to --out."""
+    face_path(out)
+    with opened(device) as session:
+        face_id = session.open(face)
+        for what in reset or ():
+            session.reset(face_id, what, to="neutral")
+        _assign(session, face_id, set_)
+        if mirror:
+            session.mirror(face_id)
+        changed = sorted(session.changed(face_id))
+        session.save(face_id, out)
+    Answer(f"Changed {', '.join(changed) or 'nothing'}: {out}", {"out": str(out), "changed": changed}).tell(json)
 
 
 def render(
@@ -145,10 +181,14 @@ def interpolate(
     fps: Fps = 30,
     size: Size = 512,
     background: Background = "white",
+    at: Annotated[float | None, typer.Option(help="Write the one face this far along (0..1) to a .face file.")] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Record the way from one face to another to a .mp4 or .gif file."""
+    """Record the way from one face to another to a .mp4 or .gif file, or with --at write a face between them."""
+    if at is not None:
+        _between(first, second, out, at, device).tell(json)
+        return
     from faceeditor.engine.requests import background_of
 
     with opened(device) as session:
@@ -158,6 +198,15 @@ def interpolate(
         follow(session, job)
         facts = {"out": str(out), "frames": frames, "fps": fps, "seconds": job.elapsed, **_mark(session, ends[0])}
     Answer(f"Recorded {frames} frames: {out}", facts).tell(json)
+
+
+def _between(first: Path, second: Path, out: Path, amount: float, device: str) -> Answer:
+    face_path(out)
+    with opened(device) as session:
+        face_id = session.blend(session.open(first), session.open(second), amount)
+        session.rename(face_id, out.stem)
+        session.save(face_id, out)
+    return Answer(f"{amount:.0%} from {first.name} to {second.name}: {out}", {"out": str(out), "at": amount})
 
 
 def turntable(
@@ -185,9 +234,13 @@ def turntable(
 
 def _open(session: "Session", path: Path, assignments: list[str] | None) -> str:
     face_id = session.open(path)
+    _assign(session, face_id, assignments)
+    return face_id
+
+
+def _assign(session: "Session", face_id: str, assignments: list[str] | None) -> None:
     for assignment in assignments or ():
         session.assign(face_id, assignment)
-    return face_id
 
 
 def _mark(session: "Session", face_id: str) -> dict[str, Any]:
@@ -203,4 +256,16 @@ def _box(text: str) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-COMMANDS: Final = (fit, random, render, mesh, transfer, interpolate, turntable)
+def _points(path: Path) -> "NDArray[np.float64]":
+    import numpy as np
+
+    from faceeditor.files.atomic import require_file
+
+    try:
+        points = np.array(json_module.loads(require_file(path).read_bytes()), np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} does not hold 68 landmarks as JSON pairs [x, y] ({error}).") from error
+    return points
+
+
+COMMANDS: Final = (fit, random, edit, render, mesh, transfer, interpolate, turntable)

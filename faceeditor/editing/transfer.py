@@ -28,8 +28,7 @@ def transfer(what: str, source: Face, target: Face, amount: float = 1.0) -> Face
     """
     if what not in TRANSFERS:
         raise UserError(f"{what} cannot be transferred; choose one of: {', '.join(TRANSFERS)}.")
-    if not np.isfinite(amount):
-        raise UserError("The amount of a transfer must be a finite number.")
+    _require_finite(amount)
     if what == "pose":
         return target.replace(camera=_between_poses(target.camera, source.camera, amount))
     mine, theirs = _shared(what, target, source)
@@ -41,6 +40,7 @@ def transfer(what: str, source: Face, target: Face, amount: float = 1.0) -> Face
 
 def blend(first: Face, second: Face, amount: float, name: str = "") -> Face:
     """The face ``amount`` of the way from ``first`` to ``second`` in everything, camera and refinement included."""
+    _require_finite(amount)
     for space in first.codes.keys() | second.codes.keys():
         _shared(space, first, second)
     a, b = first.camera, second.camera
@@ -79,6 +79,11 @@ def mirror(face: Face, spaces: Spaces) -> Face:
 
 _MIRROR_HARMONICS: Final = np.array([1, 1, 1, -1, -1, 1, 1, -1, 1], np.float32)
 """Signs of the harmonics (1, y, z, x, xy, yz, 3z2-1, xz, x2-y2) when x becomes -x."""
+
+
+def _require_finite(amount: float) -> None:
+    if not np.isfinite(amount):
+        raise UserError("The amount must be a finite number, such as 0.5.")
 
 
 def _shared(space: str, first: Face, second: Face) -> tuple[Code, Code]:

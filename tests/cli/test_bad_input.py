@@ -43,6 +43,13 @@ def test_photos_that_cannot_be_read(line, tiny, tmp_path, folder, name, content,
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", ["hello", "[[1, 2], [3]]", '{"a": 1}'])
+def test_landmarks_that_cannot_be_read(line, tiny, tmp_path, content):
+    (tmp_path / "marks.json").write_text(content)
+    words = ["fit", tmp_path / "a.png", "--out", tmp_path / "a.face", "--landmarks", tmp_path / "marks.json"]
+    assert "68 landmarks" in line.refused(*words)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -17,7 +17,7 @@ def test_help_names_every_command_and_is_quick():
     began = time.monotonic()
     said = subprocess.run([sys.executable, "-c", ONLY_HELP], capture_output=True, text=True, check=True).stdout
     assert time.monotonic() - began < 5
-    for word in "info fit random render mesh transfer interpolate turntable bench doctor gui".split():
+    for word in "info fit random edit render mesh transfer interpolate turntable bench doctor gui".split():
         assert word in said
     assert said.splitlines()[-1] == "[]"
 
@@ -135,3 +135,22 @@ def test_doctor_finds_everything_well_and_a_damaged_bundle_not(line, tiny):
     (bad,) = [check for check in json.loads(out)["checks"] if not check["ok"]]
     assert bad["what"] == f"model {NAME}"
     assert str(tiny) in bad["mend"]
+
+
+def test_edit_resets_sets_and_mirrors_into_another_file(line, ann, tmp_path):
+    out = tmp_path / "b.face"
+    words = ["--reset", "expression", "--set", "expression.mouthSmileLeft=0.5", "--set", "hair.style=bald", "--mirror"]
+    facts = line.json("edit", ann, "--out", out, *words)
+    assert {"expression.mouthSmileRight", "hair.style"} <= set(facts["changed"])
+    assert read_face(out).face.codes["expression"] == pytest.approx([0, 0, 0.5, 0, 0], abs=1e-6)
+    assert read_face(ann).face.codes["expression"].any()
+
+
+def test_one_face_between_two(line, ann, tmp_path):
+    ben, out = tmp_path / "ben.face", tmp_path / "mid.face"
+    line.json("random", "--seed", 2, "--out", ben, "--model", NAME, "--spaces", "all")
+    line.json("interpolate", ann, ben, "--at", 0.25, "--out", out)
+    codes = [read_face(path).face.codes["identity"] for path in (ann, ben, out)]
+    assert codes[2] == pytest.approx(0.75 * codes[0] + 0.25 * codes[1], abs=1e-6)
+    assert "finite" in line.refused("interpolate", ann, ben, "--at", "nan", "--out", tmp_path / "c.face")
+    assert "end in .face" in line.refused("interpolate", ann, ben, "--at", "0.5", "--out", tmp_path / "c.mp4")
