@@ -44,7 +44,7 @@ def read_sample(network: PortraitNetwork, shots: Shots, config: AugmentConfig, b
         zoom = _scale(sample.landmarks, shots.landmarks[chosen])
         turned = torch.eye(3).repeat(len(chosen), 1, 1)
         turned[:, :2, :2] = sample.turn
-        reading = network.read(crops)
+        reading = network.read(crops, thorough=True)
         codes = {space: shots.codes[space][chosen].numpy() for space in reading.codes}
         truth = (sample.landmarks, (shots.eyes[chosen] * zoom), (turned @ shots.rotation[chosen]), sample.mask)
         found.append(_errors(reading, len(crops[0]), truth, codes))

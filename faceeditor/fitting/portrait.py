@@ -17,8 +17,8 @@ from faceeditor.fitting.alignment import Array
 from faceeditor.fitting.detection import FaceBox, candidates, everywhere
 from faceeditor.models.portrait import Reading
 
-PASSES: Final = 3
-"""How often the head is read, each time from a better placed crop."""
+PASSES: Final = 2
+"""How often a head that was found is read again, each time from a better placed crop; the last time thoroughly."""
 
 SURE: Final = 0.3
 """The trust from which a candidate is believed to be a head when nothing better is found."""
@@ -48,8 +48,8 @@ class PortraitReader(Protocol):
         """(68, 3) landmarks of the mean head, head space metres."""
         ...
 
-    def read(self, crops_srgb: NDArray[np.uint8]) -> Reading:
-        """Reads ``crops_srgb`` (N, S, S, 3)."""
+    def read(self, crops_srgb: NDArray[np.uint8], *, thorough: bool = False) -> Reading:
+        """Reads ``crops_srgb`` (N, S, S, 3); ``thorough`` may take several times as long."""
         ...
 
 
@@ -133,8 +133,8 @@ def analyse(
         look = _from_landmarks(photo_srgb, reader, _checked(landmarks))
         return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
     look = _find(photo_srgb, reader) if box is None else _from_box(photo_srgb, reader, box)
-    for _ in range(PASSES - 1):
-        look = _closer(photo_srgb, reader, look)
+    for number in range(PASSES):
+        look = _closer(photo_srgb, reader, look, thorough=number == PASSES - 1)
     return _portrait(photo_srgb, reader, look, size, None)
 
 
@@ -145,14 +145,14 @@ def _checked(landmarks: NDArray[np.floating[Any]]) -> Array:
     return given
 
 
-def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array) -> _Look:
-    return _Look(transform, reader.read(alignment.warp(photo, transform, LOOK)[None]))
+def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array, *, thorough: bool = False) -> _Look:
+    return _Look(transform, reader.read(alignment.warp(photo, transform, LOOK)[None], thorough=thorough))
 
 
-def _closer(photo: NDArray[np.uint8], reader: PortraitReader, look: _Look) -> _Look:
+def _closer(photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, *, thorough: bool = False) -> _Look:
     """The same head from a crop that was placed by what has been read of it."""
     step = alignment.upright(look.reading.landmarks[0], reader.landmarks_3d, look.pose, LOOK)
-    return _look(photo, reader, step @ look.transform)
+    return _look(photo, reader, step @ look.transform, thorough=thorough)
 
 
 def _best(photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox]) -> _Look:
@@ -192,7 +192,7 @@ def _from_box(photo: NDArray[np.uint8], reader: PortraitReader, box: tuple[float
 def _from_landmarks(photo: NDArray[np.uint8], reader: PortraitReader, landmarks: Array) -> _Look:
     """Crop and pose that follow from the artist's landmarks alone."""
     pose = alignment.pose_from_landmarks(landmarks, reader.landmarks_3d, (0.0, 0.0, 0.0))
-    return _look(photo, reader, alignment.upright(landmarks, reader.landmarks_3d, pose, LOOK))
+    return _look(photo, reader, alignment.upright(landmarks, reader.landmarks_3d, pose, LOOK), thorough=True)
 
 
 def _portrait(

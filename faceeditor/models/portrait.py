@@ -228,38 +228,87 @@ class PortraitNetwork(nn.Module):
         return self.mean_landmarks.double().cpu().numpy()
 
     @torch.inference_mode()
-    def read(self, crops_srgb: NDArray[np.uint8]) -> Reading:
-        """Reads ``crops_srgb`` (N, S, S, 3); each is read together with its mirror image and averaged.
-
-        Raises ``ValueError`` for pictures that are not square.
+    def read(self, crops_srgb: NDArray[np.uint8], *, thorough: bool = False) -> Reading:
+        """Reads ``crops_srgb`` (N, S, S, 3): each and its mirror image, averaged; if ``thorough``, also slightly turned
+        and zoomed. Raises ``ValueError`` for pictures that are not square.
         """
         if crops_srgb.ndim != 4 or crops_srgb.shape[1] != crops_srgb.shape[2]:
             raise ValueError(f"expected square pictures (N, S, S, 3), not {crops_srgb.shape}")
-        weight = self.heat.weight
-        pictures = torch.from_numpy(np.ascontiguousarray(crops_srgb)).to(weight.device).permute(0, 3, 1, 2) / 255
+        pictures = torch.from_numpy(np.ascontiguousarray(crops_srgb)).to(self.heat.weight.device)
+        pictures = pictures.permute(0, 3, 1, 2) / 255
         size = self.config.size
         if pictures.shape[-1] != size:
             pictures = functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        said, flipped = self(pictures), unmirrored(self(pictures.flip(-1)))
+        views = [self._view(pictures, *view) for view in (VIEWS if thorough else VIEWS[:1])]
         scale = crops_srgb.shape[1]
         return Reading(
-            landmarks=_mean(said.landmarks, flipped.landmarks).double().cpu().numpy() * scale,
-            spread=_mean(said.spread, flipped.spread).double().cpu().numpy() * scale,
-            mask=torch.sigmoid(_mean(said.mask, flipped.mask))[:, 0].cpu().numpy(),
-            rotation=_nearest_rotation(said.rotation + flipped.rotation).double().cpu().numpy(),
-            presence=torch.sigmoid(_mean(said.presence, flipped.presence)).double().cpu().numpy(),
-            codes={space: self._guess(space, said.codes[space], flipped.codes[space]) for space in GUESSED},
+            landmarks=_mean([said.landmarks for said in views]).double().cpu().numpy() * scale,
+            spread=_mean([said.spread for said in views]).double().cpu().numpy() * scale,
+            mask=torch.sigmoid(_mean([said.mask for said in views]))[:, 0].cpu().numpy(),
+            rotation=_nearest_rotation(_mean([said.rotation for said in views])).cpu().numpy(),
+            presence=torch.sigmoid(_mean([said.presence for said in views])).double().cpu().numpy(),
+            codes={space: _mean([said.codes[space] for said in views]).cpu().numpy() for space in GUESSED},
         )
 
-    def _guess(self, space: str, said: Tensor, mirrored: Tensor) -> NDArray[np.float32]:
+    def _view(self, pictures: Tensor, degrees: float, zoom: float) -> PortraitOutput:
+        """What is said of ``pictures`` seen turned and zoomed, mirrored and not, told of the pictures themselves; codes
+        in studio coordinates.
+        """
+        changed = _turned(pictures, degrees, zoom).contiguous(memory_format=torch.channels_last)
+        said, flipped = self(changed), unmirrored(self(changed.flip(-1)))
+        codes = {space: self._guess(space, said.codes[space], flipped.codes[space]) for space in GUESSED}
+        both = PortraitOutput(
+            landmarks=_mean([said.landmarks, flipped.landmarks]),
+            heat=said.heat,
+            spread=_mean([said.spread, flipped.spread]),
+            mask=_mean([said.mask, flipped.mask]),
+            rotation=said.rotation + flipped.rotation,
+            presence=_mean([said.presence, flipped.presence]),
+            codes=codes,
+        )
+        return _unturned(both, degrees, zoom)
+
+    def _guess(self, space: str, said: Tensor, mirrored: Tensor) -> Tensor:
         scale, mean = getattr(self, f"{space}_scale"), getattr(self, f"{space}_mean")
         flipped = mirrored_codes(space, mirrored * scale + mean, self.identity_mirror)
-        return _mean(said * scale + mean, flipped).cpu().numpy()
+        return _mean([said * scale + mean, flipped])
 
 
-def _mean(first: Tensor, second: Tensor) -> Tensor:
-    return (first + second) / 2
+VIEWS: Final = ((0.0, 1.0), (7.0, 1.07), (-7.0, 1.07), (0.0, 0.92))
+"""Turns in degrees and zooms under which a picture is read thoroughly."""
+
+
+def _linear(degrees: float, zoom: float, like: Tensor) -> Tensor:
+    """The matrix (2, 2) that turns clockwise on the screen and zooms."""
+    cos, sin = zoom * np.cos(np.radians(degrees)), zoom * np.sin(np.radians(degrees))
+    return like.new_tensor([[cos, -sin], [sin, cos]])
+
+
+def _turned(pictures: Tensor, degrees: float, zoom: float) -> Tensor:
+    """``pictures`` (B, C, S, S) turned and zoomed about their middle, the edges going on."""
+    if degrees == 0 and zoom == 1:
+        return pictures
+    inverse = torch.linalg.inv(_linear(degrees, zoom, pictures))
+    theta = torch.cat([inverse, inverse.new_zeros(2, 1)], dim=1).expand(len(pictures), -1, -1)
+    where = functional.affine_grid(theta, list(pictures.shape), align_corners=False)
+    return functional.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _unturned(output: PortraitOutput, degrees: float, zoom: float) -> PortraitOutput:
+    """What was said of pictures turned and zoomed, told of the originals; ``heat`` stays as it is."""
+    back = torch.linalg.inv(_linear(degrees, zoom, output.landmarks))
+    roll = torch.eye(3).to(output.rotation)
+    roll[:2, :2] = back * zoom
+    return output._replace(
+        landmarks=(output.landmarks - 0.5) @ back.T + 0.5,
+        spread=output.spread / zoom,
+        mask=_turned(output.mask, -degrees, 1 / zoom),
+        rotation=roll @ output.rotation,
+    )
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return torch.stack(values).mean(0)
 
 
 def _nearest_rotation(matrices: Tensor) -> Tensor:

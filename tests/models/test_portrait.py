@@ -92,6 +92,27 @@ def test_reading_a_mirrored_picture_gives_the_mirrored_reading(network):
     np.testing.assert_allclose(other.rotation * MIRROR_ROTATION.numpy(), said.rotation, atol=1e-5)
 
 
+def test_thorough_reading_brings_every_view_back_to_the_picture(network, monkeypatch):
+    """A stand-in network that finds a white dot and the turn of a line tells the same of every view."""
+
+    def dot_finder(pictures):
+        said = PortraitNetwork.forward(network, pictures)
+        bright = (pictures[:, 0] - 0.5).clamp_min(0)
+        bright = bright / bright.sum((1, 2), keepdim=True)
+        along = (torch.arange(64) + 0.5) / 64
+        place = torch.stack([(bright.sum(1) * along).sum(1), (bright.sum(2) * along).sum(1)], -1)
+        return said._replace(landmarks=place[:, None].expand(-1, 68, -1), mask=pictures[:, :1, ::2, ::2] * 20 - 10)
+
+    monkeypatch.setattr(network, "forward", dot_finder)
+    picture = np.zeros((1, 64, 64, 3), np.uint8)
+    picture[0, 18:22, 38:42] = 255
+    said = network.read(picture, thorough=True)
+    np.testing.assert_allclose(said.landmarks[0, 0], [40, 20], atol=0.3)
+    rows, columns = np.nonzero(said.mask[0] > 0.5)
+    np.testing.assert_allclose([columns.mean() * 2, rows.mean() * 2], [39, 19], atol=1.1)
+    np.testing.assert_allclose(said.rotation[0] @ said.rotation[0].T, np.eye(3), atol=1e-9)
+
+
 def test_only_square_pictures_are_read(network):
     with pytest.raises(ValueError, match="square"):
         network.read(np.zeros((1, 64, 80, 3), np.uint8))
