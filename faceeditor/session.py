@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,13 @@ from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Space
 from faceeditor.files import project, recovery
 from faceeditor.files.provenance import Provenance
-from faceeditor.fitting.portrait import Portrait
 from faceeditor.models.bundle import load_model
 from faceeditor.models.catalogue import ModelInfo, catalogue
 from faceeditor.resources import resource_path
 from faceeditor.settings import Settings
+
+if TYPE_CHECKING:
+    from faceeditor.fitting.portrait import Portrait
 
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
@@ -309,7 +311,7 @@ class Session(Edits, Views):
 
     def find_head(
         self, path: Path, *, box: Box | None = None, landmarks: NDArray[np.float64] | None = None
-    ) -> Job[tuple[NDArray[np.uint8], Portrait]]:
+    ) -> Job[tuple[NDArray[np.uint8], "Portrait"]]:
         """The photo and the head found in it, for the artist to correct before :meth:`fit_photo`."""
         return self.engine.submit(
             f"Look at {path.name}", lambda step: exports.find_head(self.engine.model, path, box, landmarks, step)

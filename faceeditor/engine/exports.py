@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -19,15 +19,19 @@ from faceeditor.files.images import read_image_srgb, write_exr, write_image
 from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
-from faceeditor.fitting.photo import PLANS, FitProgress, fit_photo
-from faceeditor.fitting.portrait import Portrait, analyse
 from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Frame, RadianceModel
+
+if TYPE_CHECKING:
+    from faceeditor.fitting.photo import FitProgress
+    from faceeditor.fitting.portrait import Portrait
+
+# Fitting is imported by the first fit and not before, for the sake of a quick start.
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
 MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
 FILM_SUFFIXES: Final = (".mp4", ".gif")
-QUALITIES: Final = tuple(PLANS)
+QUALITIES: Final = ("draft", "standard", "best")
 SMALLEST, LARGEST = 16, 4096
 
 READER: Final = "portrait"
@@ -111,8 +115,10 @@ def find_head(
     box: tuple[float, float, float, float] | None,
     landmarks: NDArray[np.float64] | None,
     step: Steps,
-) -> tuple[NDArray[np.uint8], Portrait]:
+) -> tuple[NDArray[np.uint8], "Portrait"]:
     """The photo (H, W, 3) at ``path`` and the head that was found in it, with the artist's corrections."""
+    from faceeditor.fitting.portrait import analyse
+
     step(0.0, "Reading the photo")
     photo = read_image_srgb(path)
     step(0.02, "Finding the face", photo)
@@ -132,13 +138,15 @@ def fit(
 
     ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
     """
+    from faceeditor.fitting.photo import fit_photo
+
     require_quality(quality)
     chosen = model_of(name)
     _, portrait = find_head(model_of, path, box, landmarks, step)
     model = able(chosen, "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
 
-    def on_step(progress: FitProgress) -> None:
+    def on_step(progress: "FitProgress") -> None:
         step(0.05 + 0.95 * progress.fraction, progress.message, progress.picture_srgb)
 
     with torch.enable_grad():

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from faceeditor.engine.exports import QUALITIES
 from faceeditor.engine.requests import Pace, background_of, compose
 from faceeditor.errors import UserError
+from faceeditor.fitting.photo import PLANS
 from faceeditor.models.contract import Frame
 
 
@@ -40,3 +42,7 @@ def test_coarse_frames_shrink_on_a_slow_machine_and_grow_again():
         pace.note(256, 0.01, moment)
     assert pace.size(512) == 384
     assert pace.fps(now=39.5) == 2
+
+
+def test_the_qualities_offered_are_those_a_fit_knows():
+    assert tuple(PLANS) == QUALITIES
