@@ -198,6 +198,7 @@ def test_films_are_recorded_frame_by_frame_with_the_mark(session, ann, tmp_path,
     assert job.progress == 1.0
 
 
+@pytest.mark.alone
 def test_a_cancelled_film_leaves_nothing_behind(session, ann, tmp_path):
     job = session.export_turntable(ann, tmp_path / "a.mp4", frames=5000, size=64)
     until(session, lambda: job.progress > 0)

@@ -13,6 +13,7 @@ from faceeditor.files.video import read_frames
 from tests.tiny import DIMS, NAME
 
 
+@pytest.mark.alone
 def test_help_names_every_command_and_is_quick():
     began = time.monotonic()
     said = subprocess.run([sys.executable, "-c", ONLY_HELP], capture_output=True, text=True, check=True).stdout

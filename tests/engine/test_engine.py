@@ -70,6 +70,7 @@ def test_a_picture_at_rest_comes_coarse_first_then_full(desk):
     assert desk.models[0].threads == {"inference"}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("desk", [{"pause": 0.05}], indirect=True)
 def test_the_newest_request_wins_and_stale_ones_are_never_drawn(desk):
     for value in range(40):
@@ -81,6 +82,7 @@ def test_the_newest_request_wins_and_stale_ones_are_never_drawn(desk):
     assert shown == sorted(shown)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("desk", [{"pause": 0.05}], indirect=True)
 def test_a_newer_request_comes_between_the_levels(desk):
     desk.ask(0.1)
@@ -137,6 +139,7 @@ def test_a_failing_request_becomes_one_sentence_and_the_thread_lives(desk):
     assert desk.troubles[-1][0] == "There is no model named nobody."
 
 
+@pytest.mark.alone
 def test_a_job_is_cancelled_within_half_a_second_and_drawing_goes_on_meanwhile(desk):
     def endless(step):
         while True:
@@ -232,6 +235,7 @@ def test_models_are_kept_from_other_threads(desk):
     assert desk.engine.loaded(NAME) is loaded
 
 
+@pytest.mark.alone
 def test_closing_in_the_middle_of_work_ends_everything():
     desk = Desk(pause=0.05)
 
