@@ -2,8 +2,8 @@
 
 The shape is the ICT Face Model Light (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR
 2020): ``vertices = neutral + identity @ identity_modes + weights @ expression_modes``. As published it is in
-centimetres, its left and right expressions differ by up to a millimetre and its eyeballs poke through closed lids; all
-three are mended here, and the model stays linear.
+centimetres, its left and right expressions differ by up to a millimetre, its eyeballs poke through closed lids and do
+not turn when the lids say where they look; all this is mended here, and the model stays linear.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from faceeditor.errors import UserError
 from faceeditor.faces.layout import mirror_name
@@ -31,6 +32,9 @@ BLINK_SETBACK: Final = 0.0012
 """Metres by which a fully closed lid pushes its eyeball back, so that the cornea stays behind it."""
 BLINK_REACH: Final = 1.15
 """Factor on the published blink, whose lids leave a slit open on most identities."""
+
+GAZE_TURNS: Final = {"eyeLookUp": (-20, 0), "eyeLookDown": (25, 0), "eyeLookIn": (0, -25), "eyeLookOut": (0, 25)}
+"""Degrees by which an eyeball turns at weight 1: about head space's X (downwards) and about its Y (outwards)."""
 
 SIDEWAYS: Final = {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}
 MIRROR_RINGS: Final = 4
@@ -143,6 +147,7 @@ class HeadModel:
         moves = _metres(data["expression"])
         moves = _mean(moves, mirrored(moves[partners], mirror))
         _close_lids(neutral, moves, names, ranges)
+        _turn_eyes(neutral, moves, names, ranges)
         return cls(
             neutral=neutral,
             identity_modes=modes,
@@ -227,3 +232,21 @@ def _close_lids(neutral: Floats, moves: Floats, names: tuple[str, ...], ranges: 
         neutral[part, 2] -= EYE_SETBACK
         side = "Left" if eye.endswith("left") else "Right"
         moves[names.index(f"eyeBlink{side}"), part, 2] -= BLINK_SETBACK
+
+
+def _turn_eyes(neutral: Floats, moves: Floats, names: tuple[str, ...], ranges: dict[str, tuple[int, int]]) -> None:
+    """Let eyeballs turn with their lids. A mode is linear, so it holds the way straight to where a full turn leads."""
+    for side, outwards in (("left", 1), ("right", -1)):
+        centre = _sphere_centre(neutral[slice(*ranges[f"sclera_{side}"])])
+        for part in (slice(*ranges[f"{piece}_{side}"]) for piece in ("sclera", "iris")):
+            arm = neutral[part] - centre
+            for name, (down, out) in GAZE_TURNS.items():
+                turn = Rotation.from_euler("xy", [down, outwards * out], degrees=True).as_matrix()
+                moves[names.index(name + side.title()), part] = arm @ (turn - np.eye(3)).T
+
+
+def _sphere_centre(points: Floats) -> NDArray[np.float64]:
+    """The centre (3,) of the sphere that fits ``points`` (count, 3) best: ``|p|^2 = 2 p.c + const``, least squares."""
+    exact = points.astype(np.float64)
+    design = np.concatenate([2 * exact, np.ones((len(exact), 1))], axis=1)
+    return np.asarray(np.linalg.lstsq(design, (exact**2).sum(1), rcond=None)[0][:3])

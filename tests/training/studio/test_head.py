@@ -69,6 +69,23 @@ def test_eyeballs_stand_back_and_blinks_push_them_further(head, data_folder):
     assert not blink[head.region("sclera_right")].any()
 
 
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_eyeballs_turn_about_their_centre(head, side):
+    part = head.region(f"sclera_{side.lower()}")
+    at_rest = head.neutral[part].astype(float)
+    front = int(at_rest[:, 2].argmax())
+    outwards = 1 if side == "Left" else -1
+    for name, towards in {"Up": [0, 1], "Down": [0, -1], "Out": [outwards, 0], "In": [-outwards, 0]}.items():
+        move = head.expression_modes[EXPRESSION_COMPONENTS.index(f"eyeLook{name}{side}")]
+        assert 0.003 < move[part][front, :2] @ towards < 0.02
+        assert move[part].std(0).max() > 0.001
+        turned = at_rest + move[part]
+        sizes = [np.linalg.norm(points - points.mean(0), axis=1) for points in (at_rest, turned)]
+        assert sizes[0] == pytest.approx(sizes[1], abs=1e-5)
+        other = head.region(f"iris_{'right' if side == 'Left' else 'left'}")
+        assert not move[other].any()
+
+
 def test_the_hidden_jaw_line_slides(head):
     assert np.array_equal(head.landmark_vertices(0), head.landmarks68)
     assert np.array_equal(head.landmark_vertices(60)[:8], head.jaw_right)
