@@ -21,8 +21,8 @@ FLAT: Final = Camera(distance=1.0, field_of_view=float(np.degrees(2 * np.arctan(
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """The N covered texels of an atlas of ``size``: ``texel`` (N,) flat index, row 0 at v = 1; ``corner`` (N, 3) vertices and
-    ``weight`` (N, 3) barycentric weights; ``face`` (N,) the triangle.
+    """The N covered texels of an atlas of ``size``: ``texel`` (N,) flat index, row 0 at v = 1; ``corner`` (N, 3)
+    vertices and ``weight`` (N, 3) barycentric weights; ``face`` (N,) the triangle.
     """
 
     size: int
@@ -49,7 +49,7 @@ class Atlas:
 
     def carried(self, values: Floats) -> Floats:
         """Values of vertices (R, C) at the texels, (N, C)."""
-        return np.einsum("nk,nkc->nc", self.weight, values[self.corner])
+        return np.asarray(np.einsum("nk,nkc->nc", self.weight, values[self.corner]), np.float32)
 
     def picture(self, values: Floats) -> Floats:
         """Values of texels (N, C) as a texture (C, T, T), zero elsewhere."""
@@ -78,19 +78,35 @@ def sampled(picture: Floats, xy: NDArray[np.floating[Any]], mode: str = "bilinea
     return functional.grid_sample(planes, grid, mode, "border", align_corners=False)[0, :, 0].T.numpy()
 
 
-def filled(values: Floats, weight: Floats, pull: float = 0.0) -> Floats:
-    """``values`` (C, T, T) where ``weight`` (T, T) is one, elsewhere what lies around, smoothly: push and pull.
-
-    ``pull`` is the weight with which zero competes: what is far from everything known comes to rest there.
+def splatted(values: Floats, weight: Floats, uv: Floats, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    """A map (C, H, W) of the means of ``values`` (N, C) that fall on each texel at ``uv`` (N, 2), v up, shared
+    between four texels each, and the sum of their weights (H, W).
     """
-    size = values.shape[-1]
-    if size <= 2:
+    height, width = shape
+    x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    total = np.zeros((height * width, values.shape[1] + 1))
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        share = weight * (1 - np.abs(x - left - dx)) * (1 - np.abs(y - top - dy))
+        texel = np.clip(top + dy, 0, height - 1) * width + (left + dx) % width
+        np.add.at(total, texel, np.concatenate([values * share[:, None], share[:, None]], axis=1))
+    mean = total[:, :-1] / np.maximum(total[:, -1:], 1e-6)
+    return mean.T.reshape(-1, height, width).astype(np.float32), total[:, -1].reshape(shape).astype(np.float32)
+
+
+def filled(values: Floats, weight: Floats, pull: float = 0.0) -> Floats:
+    """``values`` (C, H, W) where ``weight`` (H, W) is one, elsewhere what lies around, smoothly: push and pull.
+
+    Height and width are powers of two. ``pull`` is the weight with which zero competes: what is far from everything
+    known comes to rest there.
+    """
+    height, width = weight.shape
+    if min(height, width) <= 2:
         mean = (values * weight).sum((1, 2)) / (weight.sum() + pull + 1e-9)
         return np.broadcast_to(mean[:, None, None], values.shape).astype(np.float32)
-    half = weight.reshape(size // 2, 2, size // 2, 2)
-    coarse_weight = half.mean((1, 3))
-    weighted = (values * weight).reshape(-1, size // 2, 2, size // 2, 2).mean((2, 4))
-    coarse = weighted / (coarse_weight + 1e-6)
+    half = (height // 2, 2, width // 2, 2)
+    coarse_weight = weight.reshape(half).mean((1, 3))
+    coarse = (values * weight).reshape(-1, *half).mean((2, 4)) / (coarse_weight + 1e-6)
     below = filled(coarse, np.minimum(coarse_weight * 4 / (1 + pull), 1), pull)
     smooth = np.stack([zoom(plane, 2, order=1, mode="nearest", grid_mode=True) for plane in below])
     return np.asarray(weight * values + (1 - weight) * smooth, np.float32)

@@ -1,15 +1,16 @@
 """First guesses of light, skin, brows, eyes and hair: by looking at what the model can draw.
 
-A picture of a matt head is linear in its light, so that nine pictures span all that light can do to a face, and what light a
-photo was taken in follows by linear least squares. Skins, brows, irises and hair styles are few: each is drawn and
-compared.
+A picture of a matt head is linear in its light, so that nine pictures span all that light can do to a face, and what
+light a photo was taken in follows by linear least squares. Skins, brows, irises and hair styles are few: each is
+drawn and compared.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from faceeditor.faces import landmarks as points
@@ -19,6 +20,7 @@ from faceeditor.faces.layout import (
     BROW_COLOUR,
     BROW_STYLES,
     EXPRESSION,
+    EXPRESSION_COMPONENTS,
     HAIR,
     HAIR_COLOUR,
     HAIR_STYLES,
@@ -30,13 +32,17 @@ from faceeditor.faces.layout import (
     SKIN,
     SKIN_WEIGHTS,
 )
+from faceeditor.fitting.hair_volume import Fringe, Volume
 from faceeditor.fitting.target import Floats, Target
-from faceeditor.models.contract import Quality, RadianceModel
+from faceeditor.models.contract import FittableModel, Quality, Surface
 from faceeditor.rendering.colour import linear_to_srgb
 from faceeditor.rendering.harmonics import BASIS_CONSTANTS, ambient
 
 Codes = dict[str, Code]
 Region = NDArray[np.bool_]
+Gains = dict[str, NDArray[Any]]
+
+STRAND_OFFSETS: Final = "strand_offsets"
 
 NOISE: Final = 0.05
 """What the simplest model leaves unexplained, as a share of a pixel's colour."""
@@ -46,6 +52,10 @@ NUDGE: Final = 0.3
 """How much of a harmonic is added to even light to see what it does."""
 FEWEST: Final = 40
 """Pixels of bare skin that it takes to look at it again."""
+STRETCH: Final = 8.0
+"""By how much a metre of mean movement makes a hair style less likely."""
+BARE: Final = 3.0
+"""How much more the right colour counts where the landmarks say that there is bare skin."""
 BLEND: Final = 0.05
 """Skins whose cost is within about this share of the best one are mixed in."""
 
@@ -54,26 +64,35 @@ BLEND: Final = 0.05
 class Easel:
     """Draws ``model`` from ``camera`` as large as ``target``; ``tick`` is called before each drawing."""
 
-    model: RadianceModel
+    model: FittableModel
     camera: Camera
     target: Target
     tick: Callable[[], None]
 
-    def draw(self, codes: Mapping[str, Code]) -> tuple[Floats, Floats]:
+    def draw(self, codes: Mapping[str, Code], gains: Gains | None = None) -> tuple[Floats, Floats]:
         """Premultiplied linear colour (S, S, 3) and opacity (S, S)."""
         self.tick()
-        frame = self.model.render(codes, self.camera, self.target.size, Quality.MOVING)
+        frame = self.model.render(codes, self.camera, self.target.size, Quality.MOVING, gains or None)
         return frame.rgb_linear, frame.alpha
 
 
-def neutral_codes(model: RadianceModel) -> Codes:
+def tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
+    """The same as float32 tensors."""
+    return {name: torch.tensor(np.array(values, np.float32)) for name, values in arrays.items()}
+
+
+def neutral_codes(model: FittableModel) -> Codes:
     """A bald head with average skin."""
     codes = {name: as_code(space.mean) for name, space in model.spaces.items()}
-    codes[HAIR] = with_part(codes[HAIR], HAIR_STYLES, 0)
-    return codes
+    return without_hair(codes)
 
 
-def with_part(code: Code, part: slice | int, value: object) -> Code:
+def without_hair(codes: Codes) -> Codes:
+    """``codes`` of the same head, bald."""
+    return {**codes, HAIR: with_part(codes[HAIR], HAIR_STYLES, 0)}
+
+
+def with_part(code: Code, part: slice | int, value: Any) -> Code:
     """``code`` with some components replaced."""
     changed = code.copy()
     changed[part] = value
@@ -82,22 +101,24 @@ def with_part(code: Code, part: slice | int, value: object) -> Code:
 
 def one_of(count: int, chosen: int) -> Floats:
     """Weights (count,) that choose one."""
-    return np.eye(count, dtype=np.float32)[chosen]
+    return np.asarray(np.eye(count)[chosen], np.float32)
 
 
 def _count(part: slice) -> int:
     return int(part.stop - part.start)
 
 
-def first_look(easel: Easel, identity: Code, expression: Code) -> Codes:
-    """Light, skin and hair for a head whose shape is known. Skin is looked at again when it is known what hair hides."""
+def first_look(easel: Easel, identity: Code, expression: Code) -> tuple[Codes, Gains]:
+    """Light, skin and hair, with the hair's volume, for a head whose shape is known.
+
+    Skin is looked at again when it is known what hair hides.
+    """
     codes = {**neutral_codes(easel.model), IDENTITY: identity, EXPRESSION: expression}
     codes = look_at_skin(easel, codes, easel.target.face)
-    codes = look_at_hair(easel, codes)
-    with_hair, _ = easel.draw(codes)
-    bald, alpha = easel.draw({**codes, HAIR: with_part(codes[HAIR], HAIR_STYLES, 0)})
-    bare = easel.target.face & (np.abs(with_hair - bald).max(-1) < 0.02) & (alpha > 0.9)
-    return look_at_skin(easel, codes, bare) if bare.sum() > FEWEST else codes
+    codes, gains = look_at_hair(easel, codes)
+    bald = easel.draw(without_hair(codes))
+    bare = easel.target.face & ~strands_of(*easel.draw(codes, gains), bald) & (bald[1] > 0.9)
+    return look_at_skin(easel, codes, bare) if bare.sum() > FEWEST else codes, gains
 
 
 def look_at_skin(easel: Easel, codes: Codes, region: Region) -> Codes:
@@ -139,7 +160,9 @@ def _pictures_of_light(easel: Easel, codes: Codes) -> Floats:
 
 
 def _solve_light(seen: Floats, wanted: Floats, easel: Easel, rounds: int = 3) -> tuple[NDArray[np.float64], float]:
-    """The light (27,) under which pictures ``seen`` (9, N, 3) of its harmonics add up to ``wanted`` (N, 3), and the cost."""
+    """The light (27,) under which pictures ``seen`` (9, N, 3) of its harmonics add up to ``wanted`` (N, 3), and the
+    cost.
+    """
     space = easel.model.spaces[LIGHT]
     mean, scale = space.mean.reshape(LIGHT_SHAPE), np.maximum(space.scale, 1e-3).reshape(LIGHT_SHAPE)
     light, cost = np.zeros(LIGHT_SHAPE), 0.0
@@ -159,54 +182,117 @@ def _solve_light(seen: Floats, wanted: Floats, easel: Easel, rounds: int = 3) ->
     return light.ravel(), cost
 
 
-def look_at_hair(easel: Easel, codes: Codes) -> Codes:
-    """The hair style whose silhouette and place, in its best colour, meets the photo best; perhaps none."""
-    target = easel.target
-    bald, bald_alpha = easel.draw(codes)
-    best, best_cost = codes, _misfit(target, bald, bald_alpha)
+def look_at_hair(easel: Easel, codes: Codes) -> tuple[Codes, Gains]:
+    """The hair style that, in its best colour and volume, meets the photo best, perhaps none; and the volume's
+    ``strand_offsets``.
+    """
+    bald = easel.draw(codes)
+    best, best_cost = (codes, Gains()), _misfit(easel.target, *bald)
     for style in range(_count(HAIR_STYLES)):
         hair = with_part(codes[HAIR], HAIR_STYLES, one_of(_count(HAIR_STYLES), style))
-        rgb, alpha = easel.draw({**codes, HAIR: hair})
-        strands = (np.abs(rgb - bald).max(-1) > 0.02) | (alpha > bald_alpha + 0.3)
-        ratio = _ratio(target.linear, rgb, strands & (target.mask > 0.6))
-        cost = _misfit(target, np.where(strands[..., None], rgb * ratio, rgb), alpha)
+        colour, gains, cost = _try_hair(easel, {**codes, HAIR: hair}, bald)
         if cost < best_cost:
-            colour = np.clip(hair[HAIR_COLOUR] * ratio, 0.003, 0.9)
-            best, best_cost = {**codes, HAIR: with_part(hair, HAIR_COLOUR, colour)}, cost
+            best, best_cost = ({**codes, HAIR: with_part(hair, HAIR_COLOUR, colour)}, gains), cost
     return best
+
+
+def _try_hair(easel: Easel, codes: Codes, bald: tuple[Floats, Floats]) -> tuple[Floats, Gains, float]:
+    """Colour, volume and misfit of a hair style."""
+    target = easel.target
+    rgb, alpha = easel.draw(codes)
+    gains = Gains()
+    for warp in (Volume, Volume, Fringe):
+        volume = warp.between(alpha, strands_of(rgb, alpha, bald), target, easel.camera)
+        gains = _swollen(easel.model.surface(tensors(codes), tensors(gains)), gains, volume)
+        rgb, alpha = easel.draw(codes, gains)
+    strands = strands_of(rgb, alpha, bald)
+    ratio = _ratio(target.linear, rgb, strands & (target.mask > 0.6))
+    colour = np.clip(codes[HAIR][HAIR_COLOUR] * ratio, 0.003, 0.9)
+    cost = _misfit(target, np.where(strands[..., None], rgb * ratio, rgb), alpha)
+    moved = np.linalg.norm(gains[STRAND_OFFSETS][easel.model.surface(tensors(codes)).strand.numpy()], axis=-1).mean()
+    return colour, gains, cost * (1 + STRETCH * float(moved))
+
+
+def _swollen(surface: Surface, gains: Gains, volume: Volume | Fringe) -> Gains:
+    """``gains`` with the strands of ``surface`` moved by ``volume``."""
+    offsets = gains.get(STRAND_OFFSETS, np.zeros((surface.strand_count, 3), np.float16)).copy()
+    offsets[surface.strand.numpy()] += volume.offsets(surface.strands.numpy()).astype(np.float16)
+    return {STRAND_OFFSETS: offsets}
+
+
+def strands_of(rgb: Floats, alpha: Floats, bald: tuple[Floats, Floats]) -> Region:
+    """Where (S, S) a drawing shows hair, for it differs from that of the ``bald`` head."""
+    return np.asarray((np.abs(rgb - bald[0]).max(-1) > 0.02) | (alpha > bald[1] + 0.3), np.bool_)
 
 
 def _ratio(wanted: Floats, drawn: Floats, where: Region) -> Floats:
     """The factor (3,) that brings the typical colour of ``drawn`` to that of ``wanted``."""
     if where.sum() < 8:
         return np.ones(3, np.float32)
-    return np.median(wanted[where], axis=0) / np.maximum(np.median(drawn[where], axis=0), 1e-3)
+    return np.asarray(np.median(wanted[where], axis=0) / np.maximum(np.median(drawn[where], axis=0), 1e-3), np.float32)
 
 
 def _misfit(target: Target, rgb: Floats, alpha: Floats) -> float:
-    """How far a drawing is from the photo: in coverage everywhere, in colour where both show the head."""
-    colour = np.abs(linear_to_srgb(rgb / np.maximum(alpha, 0.05)[..., None]) - target.srgb).mean(-1)
-    both = np.minimum(alpha, target.mask)
-    return float((target.inside * (np.abs(alpha - target.mask) + 2 * both * np.minimum(colour, 0.4))).sum())
+    """How far a drawing is from the photo: in coverage, in colour where both show the head, and in texture; below the
+    chin, where clothes are, less.
+    """
+    drawn = linear_to_srgb(rgb / np.maximum(alpha, 0.05)[..., None])
+    colour = np.minimum(np.abs(drawn - target.srgb).mean(-1), 0.4)
+    weight = np.where(np.arange(target.size) < target.landmarks[points.JAW, 1].max(), 1.0, 0.3)[:, None]
+    both = np.minimum(alpha, target.mask) * np.where(target.face, BARE, 1.0)
+    return float((weight * target.inside * (np.abs(alpha - target.mask) + 2 * both * colour)).sum())
 
 
-def look_closer(easel: Easel, codes: Codes) -> Codes:
-    """Brows and irises: the style that meets the photo best around the brows and in the eyes."""
+def look_closer(easel: Easel, codes: Codes, gains: Gains) -> Codes:
+    """Brows, irises and gaze: what meets the photo best around the brows and in the eyes."""
     target = easel.target
     brows = _around(target, (points.RIGHT_BROW, points.LEFT_BROW), 0.3)
     eyes = _around(target, (points.RIGHT_EYE, points.LEFT_EYE), 0.0)
     colour = np.quantile(target.linear[brows], 0.15, axis=0) if brows.any() else codes[SKIN][BROW_COLOUR]
     codes = {**codes, SKIN: with_part(codes[SKIN], BROW_COLOUR, np.clip(colour, 0.003, 0.4))}
-    for part, region in ((BROW_STYLES, brows), (IRIS_WEIGHTS, eyes)):
-        options = [one_of(_count(part), index) for index in range(_count(part))]
-        codes = _best_skin(easel, codes, part, options, region)
-    return codes
+    styles = [one_of(_count(BROW_STYLES), index) for index in range(_count(BROW_STYLES))]
+    irises = [one_of(_count(IRIS_WEIGHTS), index) for index in range(_count(IRIS_WEIGHTS))]
+    codes = _best(easel, gains, [_with_skin(codes, BROW_STYLES, style) for style in styles], brows)
+    for step in (0.3, 0.12):
+        across, up = _gaze_of(codes[EXPRESSION])
+        tries = [(across + step * x, up + step * y) for x, y in GAZES]
+        codes = _best(easel, gains, [{**codes, EXPRESSION: looking(codes[EXPRESSION], *gaze)} for gaze in tries], eyes)
+    return _best(easel, gains, [_with_skin(codes, IRIS_WEIGHTS, iris) for iris in irises], eyes)
 
 
-def _best_skin(easel: Easel, codes: Codes, part: slice, options: list[Floats], region: Region) -> Codes:
-    """``codes`` with that one of ``options`` in a part of the skin code that looks most like the photo in ``region``."""
-    tried = [{**codes, SKIN: with_part(codes[SKIN], part, option)} for option in options]
-    costs = [np.abs(linear_to_srgb(easel.draw(one)[0]) - easel.target.srgb)[region].sum() for one in tried]
+GAZES: Final = ((0, 0), (-1, 0), (1, 0), (0, -0.7), (0, 0.7), (-2, 0), (2, 0))
+"""Changes of gaze that are tried: to the subject's left, and up."""
+
+_GAZE: Final = {
+    name: EXPRESSION_COMPONENTS.index(f"eyeLook{name}")
+    for name in ("OutLeft", "InRight", "InLeft", "OutRight", "UpLeft", "UpRight", "DownLeft", "DownRight")
+}
+
+
+def looking(expression: Code, across: float, up: float) -> Code:
+    """``expression`` with both eyes turned to the subject's left by ``across`` and up by ``up``, each -1 to 1."""
+    left, right, above, below = max(across, 0), max(-across, 0), max(up, 0), max(-up, 0)
+    turned = dict(zip(_GAZE, (left, left, right, right, above, above, below, below), strict=True))
+    changed = expression.copy()
+    for name, index in _GAZE.items():
+        changed[index] = min(turned[name], 1.0)
+    return as_code(changed)
+
+
+def _gaze_of(expression: Code) -> tuple[float, float]:
+    """The mean gaze of both eyes, as :func:`looking` takes it."""
+    part = {name: float(expression[index]) for name, index in _GAZE.items()}
+    across = part["OutLeft"] + part["InRight"] - part["InLeft"] - part["OutRight"]
+    return across / 2, (part["UpLeft"] + part["UpRight"] - part["DownLeft"] - part["DownRight"]) / 2
+
+
+def _with_skin(codes: Codes, part: slice, values: Floats) -> Codes:
+    return {**codes, SKIN: with_part(codes[SKIN], part, values)}
+
+
+def _best(easel: Easel, gains: Gains, tried: list[Codes], region: Region) -> Codes:
+    """Which of some codes looks most like the photo in ``region``."""
+    costs = [np.abs(linear_to_srgb(easel.draw(one, gains)[0]) - easel.target.srgb)[region].sum() for one in tried]
     return tried[int(np.argmin(costs))]
 
 

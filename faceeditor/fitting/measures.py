@@ -31,14 +31,17 @@ def head_region(target: Target) -> NDArray[np.bool_]:
 
 
 def measure(face: Face, portrait: Portrait, model: FittableModel) -> dict[str, float]:
-    """``psnr`` (dB) and ``ssim`` of the face over white against the photo inside the head (:func:`head_region`), in sRGB at
-    256 pixels; ``landmark_error_percent``, the landmarks' mean distance in percent of that of the outer eye corners.
+    """``psnr`` (dB) and ``ssim`` of the face over white against the photo inside the head (:func:`head_region`), in
+    sRGB at 256 pixels; ``landmark_error_percent``, the landmarks' mean distance in percent of that of the outer eye
+    corners.
     """
     target = Target.of(portrait, SIZE)
     drawn = model.render(face.codes, face.camera, SIZE, refinement=face.refinement or None).over() / 255
     region = head_region(target)
     squared = float(((drawn - target.srgb)[region] ** 2).mean()) if region.any() else 1.0
-    _, similar = structural_similarity(target.srgb, drawn.astype(np.float32), channel_axis=2, data_range=1.0, full=True)
+    _, similar = structural_similarity(  # type: ignore[no-untyped-call]
+        target.srgb, drawn.astype(np.float32), channel_axis=2, data_range=1.0, full=True
+    )
     with torch.no_grad():
         codes = {name: torch.tensor(np.array(code)) for name, code in face.codes.items()}
         places = model.landmarks(codes, face.camera.yaw).double().numpy()

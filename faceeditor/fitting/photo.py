@@ -1,22 +1,24 @@
 """A photo becomes a face: camera and shape from landmarks, a first look, gradient stages, and a refinement."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Codes
-from faceeditor.fitting.first_look import Easel, first_look, look_closer
+from faceeditor.fitting.descent import Descent
+from faceeditor.fitting.first_look import Easel, Gains, first_look, look_closer
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.placing import place
 from faceeditor.fitting.portrait import Portrait
-from faceeditor.fitting.refine import Gains, Refiner
+from faceeditor.fitting.refine import Refiner
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import FittableModel
 
@@ -40,20 +42,22 @@ class FitCancelled(Exception):
 @dataclass(frozen=True)
 class Plan:
     """What a quality means: ``look`` and ``closer`` are picture sizes of the first look (0 leaves the closer one out);
-    ``texels`` of the refinement's texture, ``rounds`` of it at ``size`` pixels.
+    ``stages`` of descent are picture sizes and counts of steps; ``texels`` of the refinement's texture, ``rounds``
+    of it at ``size`` pixels.
     """
 
     look: int
     closer: int
+    stages: tuple[tuple[int, int], ...]
     texels: int
     size: int
     rounds: int
 
 
 PLANS: Final[Mapping[str, Plan]] = {
-    "draft": Plan(look=64, closer=0, texels=256, size=192, rounds=3),
-    "standard": Plan(look=64, closer=128, texels=256, size=256, rounds=5),
-    "best": Plan(look=96, closer=160, texels=512, size=384, rounds=8),
+    "draft": Plan(look=64, closer=0, stages=((64, 12),), texels=256, size=192, rounds=3),
+    "standard": Plan(look=64, closer=128, stages=((64, 20), (96, 30), (128, 30)), texels=256, size=256, rounds=5),
+    "best": Plan(look=96, closer=160, stages=((64, 30), (128, 50), (192, 60)), texels=512, size=384, rounds=8),
 }
 
 PREVIEW: Final = 256
@@ -104,10 +108,10 @@ def fit_photo(
 ) -> Face:
     """Fits ``model`` to ``portrait``.
 
-    ``quality`` is ``draft``, ``standard`` or ``best``. ``on_step`` is called at least every few tenths of a second; what it
-    raises ends the fit. Raises :class:`FitCancelled` when ``cancelled`` answers yes, ``UserError`` for a quality that there is
-    not. The face's camera shows it as large and where the portrait's crop does; ``origin`` holds the crop and the figures
-    of :func:`measure` with ``seconds``.
+    ``quality`` is ``draft``, ``standard`` or ``best``. ``on_step`` is called at least every few tenths of a second;
+    what it raises ends the fit. Raises :class:`FitCancelled` when ``cancelled`` answers yes, ``UserError`` for a
+    quality that there is not. The face's camera shows it as large and where the portrait's crop does; ``origin``
+    holds the crop and the figures of :func:`measure` with ``seconds``.
     """
     if quality not in PLANS:
         raise UserError(f"{quality} is not a quality; choose {', '.join(PLANS)}.")
@@ -137,22 +141,27 @@ class _Fit:
         placed = place(self.portrait, self.model)
         self.camera = placed.camera
         watch.stage("Looking at light, skin and hair", 0.4, 80)
-        self.codes = first_look(self._easel(plan.look), placed.identity, placed.expression)
+        self.codes, self.gains = first_look(self._easel(plan.look), placed.identity, placed.expression)
         self._show()
         if plan.closer:
             watch.stage("Looking at brows and eyes", 0.6, 24)
-            self.codes = look_closer(self._easel(plan.closer), self.codes)
+            self.codes = look_closer(self._easel(plan.closer), self.codes, self.gains)
+            self._show()
+        watch.stage("Fitting", 0.8, sum(steps for _, steps in plan.stages))
+        for size, steps in plan.stages:
+            self.codes = self._descent(size).run(self.codes, self.gains, steps)
             self._show()
         watch.stage("Refining", 0.95, plan.rounds + 1)
-        for self.gains in self._refinements():
+        target = Target.of(self.portrait, plan.size)
+        refiner = Refiner(self.model, self.codes, self.gains, self.camera, target, plan.texels, watch.tick)
+        for _ in range(plan.rounds):
+            refiner.step()
+            self.gains = refiner.gains()
             self._show()
 
-    def _refinements(self) -> Iterator[Gains]:
-        target = Target.of(self.portrait, self.plan.size)
-        refiner = Refiner(self.model, self.codes, self.camera, target, self.plan.texels, self.watch.tick)
-        for _ in range(self.plan.rounds):
-            refiner.step()
-            yield refiner.gains()
+    def _descent(self, size: int) -> Descent:
+        sure = torch.from_numpy(np.array(self.portrait.confidence))
+        return Descent(self.model, self.camera, Target.of(self.portrait, size), sure, self.watch.tick)
 
     def _easel(self, size: int) -> Easel:
         return Easel(self.model, self.camera, Target.of(self.portrait, size), self.watch.tick)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, as_code
-from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.models.contract import FittableModel
 
@@ -27,6 +27,8 @@ LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BR
 """Landmarks that slide along an edge, and how much less they are trusted."""
 LIVELINESS: Final = 0.3
 """The usual size of an expression's component."""
+UNSEEN: Final = [index for index, name in enumerate(EXPRESSION_COMPONENTS) if name.startswith("eyeLook")]
+"""Components that landmarks hardly tell: the gaze."""
 USUAL_DISTANCE: Final = 1.2
 DISTANCE_SPREAD: Final = 0.25
 """Metres from which portraits are taken, and the spread of the logarithm."""
@@ -95,16 +97,20 @@ class _Problem:
     def __init__(self, portrait: Portrait, model: FittableModel) -> None:
         self.model = model
         self.wanted = portrait.landmarks / portrait.size
-        trust = np.sqrt(np.clip(portrait.confidence, 0.05, 1)) / (EXACT * _extent(portrait))
+        trust = np.sqrt(np.clip(portrait.confidence, 0.05, 1)) / (EXACT * extent(self.wanted))
         for part, factor in LOOSENESS:
             trust[part] /= factor
         self.trust = self.believed = trust[:, None]
         identity, expression = model.spaces[IDENTITY], model.spaces[EXPRESSION]
-        self.prior = np.r_[np.maximum(identity.scale, 0.5), np.full(expression.dims, LIVELINESS)].astype(np.float64)
+        liveliness = np.full(expression.dims, LIVELINESS)
+        liveliness[UNSEEN] = 0.02
+        self.prior = np.r_[np.maximum(identity.scale, 0.5), liveliness].astype(np.float64)
         self.line = _Landmarks.of(model, portrait.pose[0])
 
     def review(self, unknown: Array) -> None:
-        """Sees the jaw line from the yaw in ``unknown``, and trusts landmarks less that are far off (Cauchy's weights)."""
+        """Sees the jaw line from the yaw in ``unknown``, and trusts landmarks less that are far off (Cauchy's
+        weights).
+        """
         self.line = _Landmarks.of(self.model, float(unknown[0]))
         off = np.linalg.norm(camera_of(unknown[:7]).project(self.line.at(unknown[7:]), 1, 1) - self.wanted, axis=-1)
         self.believed = self.trust / np.sqrt(1 + (off[:, None] * self.trust / 2) ** 2)
@@ -142,17 +148,16 @@ def projection_slope(camera: Camera, places: Array) -> Array:
     return np.asarray((matrix[None, :2] - screen * matrix[None, 2:]) / depth)
 
 
-def _extent(portrait: Portrait) -> float:
-    """The greater of width and height, in picture heights, of what lies between brows and lips."""
-    steady = portrait.landmarks[points.RIGHT_BROW.start : points.OUTER_LIPS.stop] / portrait.size
-    return float(np.ptp(steady, axis=0).max())
+def extent(landmarks: Array) -> float:
+    """The greater of width and height of what lies between brows and lips, of ``landmarks`` (68, 2), in their units."""
+    return float(np.ptp(landmarks[points.RIGHT_BROW.start : points.OUTER_LIPS.stop], axis=0).max())
 
 
 def place(portrait: Portrait, model: FittableModel, codes: Mapping[str, Code] | None = None) -> Placed:
     """Camera, identity and expression that bring the model's landmarks to those of ``portrait``.
 
-    ``codes`` are where to start. Between rounds the jaw line is taken as seen from the yaw that was found, and landmarks
-    that stay far from where they should be are trusted less.
+    ``codes`` are where to start. Between rounds the jaw line is taken as seen from the yaw that was found, and
+    landmarks that stay far from where they should be are trusted less.
     """
     start = parameters_of(portrait.camera().replace(distance=0.95))
     dims = [model.spaces[name].dims for name in (IDENTITY, EXPRESSION)]

@@ -2,10 +2,11 @@
 
 Where the photo sees the surface, the ratio of photo and drawing becomes a factor on the albedo there, again and again
 until the drawing meets the photo. What the photo does not see is completed by the other half of the face, then
-smoothly, then by the model alone. Hair strands get factors of their own in the same way.
+smoothly by what is typical of this face. Hair is coloured in the same way, over the directions from the middle of the
+skull instead of an atlas.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,140 +14,188 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, minimum_filter
-from scipy.spatial import cKDTree
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Codes
-from faceeditor.fitting.atlas import Atlas, filled, sampled
+from faceeditor.fitting.atlas import Atlas, filled, sampled, splatted
+from faceeditor.fitting.first_look import Gains, strands_of, tensors, without_hair
 from faceeditor.fitting.target import Floats, Target
-from faceeditor.models.contract import FittableModel, Frame, Quality, Surface
-
-Gains = dict[str, NDArray[Any]]
+from faceeditor.models.appearance import around_skull
+from faceeditor.models.contract import FittableModel, Frame, Quality
 
 ALBEDO_GAIN: Final = "albedo_gain"
-STRAND_GAIN: Final = "strand_gain"
+HAIR_GAIN: Final = "hair_gain"
 
 DARK: Final = 0.008
 """Added to linear colours before ratios are taken."""
 SAME_SURFACE: Final = 0.006
 """Metres by which a point may lie behind what is drawn and still be what is seen."""
-STRAND_DEPTH: Final = 0.012
-"""The same for strands, of which several lie on one another."""
 GRAZING: Final = (0.12, 0.45)
 """The cosines of the angles of sight between which a surface begins to count as seen."""
-MOST: Final = {"skin": 1.5, "eyeLeft": 0.9, "eyeRight": 0.9, "teethUpper": 0.7, "teethLower": 0.7}
+MOST: Final = {"skin": 1.5, "eyeLeft": 0.9, "eyeRight": 0.9, "teethUpper": 1.2, "teethLower": 1.2}
 """The strongest logarithm of a factor by part; other parts are left as they are."""
-MOST_STRAND: Final = 1.6
+MOST_HAIR: Final = 0.9
+LARGEST_STEP: Final = 0.8
+KEPT_HEAD: Final = 0.97
+KEPT_HAIR: Final = 0.9
+"""A round changes a factor's logarithm by no more than a step, and keeps this share of it: where a pixel shows more
+than one thing, no factor can make it right, and none may run away."""
+MOST_HUE: Final = 0.6
+MOST_HUE_OF_HAIR: Final = 0.25
+"""How far a factor's logarithm in one colour may lie from the mean of all three, beyond what is typical of the face."""
 MIRRORED: Final = 0.6
 """How much the other half of the face counts where this half was not seen."""
+REST: Final = 0.3
+"""How soon what lies far from everything seen becomes typical."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Points:
-    """N points of the face: where (N, 2) the photo shows each, how well ``seen`` (N,) it is, and the limits (N, 1)."""
+class _Texels:
+    """N texels of the head: the pixels ``where`` (N, 2) that show them, how well ``seen`` (N,) they are, the strongest
+    factor ``most`` (N, 1), and whether they are of the ``face`` (N,), whose colour is typical.
+    """
 
     where: NDArray[np.float64]
     seen: Floats
     most: Floats
+    face: NDArray[np.bool_]
 
 
 class Refiner:
-    """Refines one face. ``step`` is called again and again; ``gains`` is the result so far."""
+    """Refines one face, beginning with the refinement ``start``. ``step`` is called again and again; ``gains`` is the
+    result so far.
+    """
 
     def __init__(
-        self, model: FittableModel, codes: Codes, camera: Camera, target: Target, texels: int, tick: Callable[[], None]
+        self,
+        model: FittableModel,
+        codes: Codes,
+        start: Gains,
+        camera: Camera,
+        target: Target,
+        texels: int,
+        tick: Callable[[], None],
     ) -> None:
         self.model, self.codes, self.camera, self.target, self.tick = model, codes, camera, target, tick
-        self.surface = model.surface({name: torch.tensor(np.array(code)) for name, code in codes.items()})
-        self.atlas = Atlas.of(self.surface, texels)
-        self.head_gain = np.zeros((len(self.atlas.texel), 3), np.float32)
-        self.strand_gain = np.zeros((len(self.surface.strands), 3), np.float32)
-        self.frame = self._drawn({})
+        self.start = start
+        self.atlas = Atlas.of(model.surface(tensors(codes)), texels)
         self.trusted = trusted(target)
-        self.on_head = self._head_points()
-        self.on_strands = self._strand_points()
+        self.frame = self._drawn(codes, start)
+        self.texels = self._seen_texels()
+        self.hair = self._hair_pixels()
+        self.head_gain = np.zeros((len(self.atlas.texel), 3), np.float32)
+        self.hair_gain = np.zeros((3, texels // 2, texels), np.float32)
+        self.hair_seen = np.zeros(self.hair_gain.shape[1:], np.float32)
 
-    def _drawn(self, gains: Mapping[str, NDArray[Any]]) -> Frame:
+    def _drawn(self, codes: Codes, gains: Gains) -> Frame:
         self.tick()
-        return self.model.render(self.codes, self.camera, self.target.size, Quality.FULL, gains or None)
+        return self.model.render(codes, self.camera, self.target.size, Quality.FULL, gains or None)
 
-    def _head_points(self) -> _Points:
-        surface, atlas = self.surface, self.atlas
+    def _seen_texels(self) -> _Texels:
+        surface, atlas, size = (
+            self.model.surface(tensors(self.codes), tensors(self.start)),
+            self.atlas,
+            self.target.size,
+        )
         head, faces = surface.head.numpy(), surface.faces.numpy()
-        places = atlas.carried(head)
-        normals = atlas.carried(_normals(head, faces))
+        places, normals = atlas.carried(head), atlas.carried(_normals(head, faces))
         to_eye = self.camera.position() - places
         facing = (normals * to_eye).sum(-1) / np.linalg.norm(normals, axis=-1) / np.linalg.norm(to_eye, axis=-1)
         most = np.zeros(len(faces), np.float32)
         for part, limit in MOST.items():
             start, end = surface.parts[part]
             most[start:end] = limit
-        where, seen = self._seen(places, SAME_SURFACE)
-        return _Points(where, seen * smoothstep(facing, *GRAZING) * (most[atlas.face] > 0), most[atlas.face][:, None])
-
-    def _strand_points(self) -> _Points:
-        where, seen = self._seen(self.surface.strands.numpy(), STRAND_DEPTH)
-        return _Points(where, seen, np.full((len(seen), 1), MOST_STRAND, np.float32))
-
-    def _seen(self, places: Floats, slack: float) -> tuple[NDArray[np.float64], Floats]:
-        """Pixels (N, 2) that show ``places`` (N, 3), and how much of each is seen and not hidden."""
-        size = self.target.size
+        most = most[atlas.face]
         where = self.camera.project(places.astype(np.float64), size, size)
+        seen = self._unhidden(places, where) * smoothstep(facing, *GRAZING) * (most > 0)
+        face = sampled(self.target.face[..., None].astype(np.float32), where)[:, 0] > 0.5
+        return _Texels(where, seen, most[:, None], face & (seen > 0.5))
+
+    def _unhidden(self, places: Floats, where: NDArray[np.float64]) -> Floats:
+        """How much (N,) of ``places`` (N, 3), at pixels ``where`` (N, 2), the photo shows, nothing lying before
+        them.
+        """
         extrinsics = self.camera.extrinsics()
         depth = places @ extrinsics[2, :3] + extrinsics[2, 3]
-        front = sampled(np.minimum(self.frame.depth, 100.0)[..., None], where, "nearest")[:, 0]
+        nearest = minimum_filter(np.minimum(self.frame.depth, 100.0), 3)
+        front = sampled(nearest[..., None], where, "nearest")[:, 0]
         trust = sampled((self.trusted * self.frame.alpha)[..., None], where)[:, 0]
-        hidden = np.maximum(depth - front, 0) / slack
-        return where, np.asarray(trust * (hidden < 1) * (1 - hidden.clip(0, 1) ** 4), np.float32)
+        hidden = (np.maximum(depth - front, 0) / SAME_SURFACE).clip(0, 1)
+        return np.asarray(trust * (1 - hidden**4), np.float32)
 
-    def step(self) -> float:
-        """One round. Returns the mean error that was left, in sRGB levels of 0 to 1, before it."""
+    def _hair_pixels(self) -> Floats:
+        """How much (S, S) each pixel shows hair, in the photo and in the drawing."""
+        bald = self._drawn(without_hair(dict(self.codes)), {})
+        strands = strands_of(self.frame.rgb_linear, self.frame.alpha, (bald.rgb_linear, bald.alpha))
+        return np.asarray(minimum_filter(strands, 3) * self.trusted * (self.frame.alpha > 0.3), np.float32)
+
+    def step(self) -> None:
+        """One round."""
         drawn = self.frame.rgb_linear / np.maximum(self.frame.alpha, 0.05)[..., None]
-        ratio = np.log((self.target.linear + DARK) / (drawn + DARK))
-        left = float((np.abs(ratio).mean(-1) * self.trusted).sum() / max(self.trusted.sum(), 1.0))
-        self.head_gain = _towards(self.head_gain, ratio, self.on_head)
-        self.strand_gain = _towards(self.strand_gain, ratio, self.on_strands)
-        self.frame = self._drawn(self.gains())
-        return left
+        ratio = np.log((self.target.linear + DARK) / (drawn + DARK)).clip(-LARGEST_STEP, LARGEST_STEP)
+        ratio = np.asarray(ratio, np.float32)
+        self._step_head(ratio)
+        self._step_hair(ratio)
+        self.frame = self._drawn(self.codes, self.gains())
+
+    def _step_head(self, ratio: Floats) -> None:
+        texels = self.texels
+        wanted = KEPT_HEAD * self.head_gain + sampled(ratio, texels.where)
+        typical = self._typical(wanted)
+        self.head_gain = _limited(wanted, typical, texels.most, MOST_HUE) * (texels.seen[:, None] > 0.02)
+
+    def _step_hair(self, ratio: Floats) -> None:
+        rows, columns = np.nonzero((self.hair > 0.05) & np.isfinite(self.frame.depth))
+        if len(rows) < 8:
+            return
+        uv = around_skull(torch.from_numpy(self._unprojected(rows, columns))).numpy()
+        height, width = self.hair_gain.shape[1:]
+        texel = np.stack([uv[:, 0] * width, (1 - uv[:, 1]) * height], axis=-1)
+        wanted = KEPT_HAIR * sampled(self.hair_gain.transpose(1, 2, 0), texel) + 0.8 * ratio[rows, columns]
+        wanted = _limited(wanted, np.median(wanted, axis=0), np.float32(MOST_HAIR), MOST_HUE_OF_HAIR)
+        self.hair_gain, weight = splatted(wanted, self.hair[rows, columns], uv, (height, width))
+        self.hair_seen = np.minimum(weight * 4, 1)
+
+    def _unprojected(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+        """Where (N, 3) pixels see what was drawn."""
+        k, extrinsics = self.camera.intrinsics(self.target.size, self.target.size), self.camera.extrinsics()
+        depth = self.frame.depth[rows, columns]
+        x, y = (columns + 0.5 - k[0, 2]) / k[0, 0], (rows + 0.5 - k[1, 2]) / k[1, 1]
+        seen = np.stack([x, y, np.ones(len(x))], axis=-1) * depth[:, None]
+        return np.asarray((seen - extrinsics[:, 3]) @ extrinsics[:, :3], np.float32)
+
+    def _typical(self, gain: Floats) -> Floats:
+        """The median (3,) over the bare face of gains (N, 3)."""
+        face = self.texels.face if self.texels.face.any() else self.texels.seen > 0
+        return np.asarray(np.median(gain[face], axis=0) if face.any() else np.zeros(3), np.float32)
 
     def gains(self) -> Gains:
-        """``albedo_gain`` (3, T, T) and, if there is hair, ``strand_gain`` (H, 3), both float16."""
-        result: Gains = {ALBEDO_GAIN: self._completed_texture().astype(np.float16)}
-        if len(self.strand_gain):
-            table = np.zeros((self.surface.strand_count, 3), np.float16)
-            table[self.surface.strand.numpy()] = self._completed_strands()
-            result[STRAND_GAIN] = table
-        return result
-
-    def _completed_texture(self) -> Floats:
-        seen = self.on_head.seen[:, None]
-        weight = self.atlas.picture(seen)[0]
-        values = self.atlas.picture(self.head_gain)
-        mirrored = MIRRORED * weight[:, ::-1] * (1 - weight)
-        both = (values * weight + values[..., ::-1] * mirrored) / (weight + mirrored + 1e-6)
-        known = np.maximum(weight, np.minimum(2 * mirrored, 1))
-        free = self.atlas.picture(self.on_head.most)[0] > 0
-        return filled(both, known * free, pull=0.02) * _soft(free)
-
-    def _completed_strands(self) -> Floats:
-        places, seen = self.surface.strands.numpy(), self.on_strands.seen
-        known = np.flatnonzero(seen > 0.3)
-        if len(known) < 8:
-            return np.zeros_like(self.strand_gain)
-        sources = np.concatenate([places[known], places[known] * [-1, 1, 1] + [0.004, 0, 0]])
-        gains = np.tile(self.strand_gain[known], (2, 1))
-        distance, nearest = cKDTree(sources).query(places, 8)
-        share = 1 / (distance[..., None] + 0.003)
-        around = (gains[nearest] * share).sum(1) / share.sum(1)
-        return np.asarray(seen[:, None] * self.strand_gain + (1 - seen[:, None]) * around, np.float32)
+        """``albedo_gain`` (3, T, T) and, if there is hair, ``hair_gain`` (3, T / 2, T), both float16."""
+        texture = self.atlas.picture(self.head_gain)
+        seen, free = self.atlas.picture(np.concatenate([self.texels.seen[:, None], self.texels.most], axis=1))
+        result = {**self.start, ALBEDO_GAIN: completed(texture, seen, self._typical(self.head_gain)) * (free > 0)}
+        if self.hair_seen.any():
+            typical = np.median(self.hair_gain[:, self.hair_seen > 0.5], axis=1)
+            result[HAIR_GAIN] = completed(self.hair_gain, self.hair_seen, typical)
+        return {name: np.asarray(value, np.float16) for name, value in result.items()}
 
 
-def _towards(gain: Floats, ratio: Floats, points: _Points) -> Floats:
-    """``gain`` (N, 3) and the logarithms that ``ratio`` (S, S, 3) shows to be missing, within limits."""
-    if not len(gain):
-        return gain
-    missing = sampled(ratio, points.where)
-    return np.asarray(np.clip(gain + missing * (points.seen[:, None] > 0.02), -points.most, points.most), np.float32)
+def completed(texture: Floats, seen: Floats, typical: Floats) -> Floats:
+    """``texture`` (3, H, W) where it was ``seen`` (H, W); elsewhere its mirror image, and then ``typical`` (3,)
+    values.
+    """
+    values = texture - typical[:, None, None]
+    mirrored = MIRRORED * seen[:, ::-1] * (1 - seen)
+    both = (values * seen + values[..., ::-1] * mirrored) / (seen + mirrored + 1e-6)
+    known = np.maximum(seen, np.minimum(2 * mirrored, 1))
+    return filled(np.asarray(both, np.float32), known, REST) + typical[:, None, None]
+
+
+def _limited(gain: Floats, typical: Floats, most: Floats | np.float32, most_hue: float) -> Floats:
+    """``gain`` (N, 3) within limits around what is typical: in brightness, and closer in hue."""
+    grey = (gain - typical).mean(-1, keepdims=True)
+    hue = gain - typical - grey
+    return np.asarray(typical + grey.clip(-most, most) + hue.clip(-most_hue, most_hue), np.float32)
 
 
 def trusted(target: Target) -> Floats:
@@ -160,11 +209,6 @@ def smoothstep(values: NDArray[np.floating[Any]], low: float, high: float) -> Fl
     """Zero below ``low``, one above ``high``, smooth between."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), np.float32)
-
-
-def _soft(free: NDArray[np.bool_]) -> Floats:
-    """One where ``free`` (T, T) and zero elsewhere."""
-    return free.astype(np.float32)
 
 
 def _normals(places: Floats, faces: NDArray[np.int64]) -> Floats:

@@ -56,11 +56,13 @@ class Target:
             ]
         )
         holes = (points.RIGHT_EYE, points.LEFT_EYE, points.OUTER_LIPS)
-        return self.region(outline) & ~np.any([self.region(self.landmarks[hole]) for hole in holes], axis=0)
+        covered = np.any([self.region(self.landmarks[hole]) for hole in holes], axis=0)
+        return np.asarray(self.region(outline) & ~covered, np.bool_)
 
     def region(self, outline: NDArray[np.float64]) -> NDArray[np.bool_]:
         """The pixels (S, S) inside a polygon (N, 2)."""
-        return np.asarray(polygon2mask((self.size, self.size), outline[:, ::-1] - 0.5), np.bool_)
+        corners = outline[:, ::-1] - 0.5
+        return np.asarray(polygon2mask((self.size, self.size), corners), np.bool_)  # type: ignore[no-untyped-call]
 
 
 def resized(picture: Floats, size: int) -> Floats:

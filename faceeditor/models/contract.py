@@ -118,10 +118,10 @@ class FittableModel(RadianceModel, Protocol):
 class Surface:
     """Points of a face in head space, with gradients.
 
-    ``head`` (R, 3) are the vertices of the model's mesh and ``faces`` (F, 3) join them; ``uv`` (R, 2) in [0, 1] with v up is
-    where they lie in the atlas, ``parts`` names ranges of faces. ``shape`` (R,) tells which of the vertices that ``offsets``
-    move each one follows, of ``shape_count``. ``strands`` (N, 3) are points of the hair shown, numbers ``strand`` (N,) among the
-    ``strand_count`` of all styles.
+    ``head`` (R, 3) are the vertices of the model's mesh and ``faces`` (F, 3) join them; ``uv`` (R, 2) in [0, 1] with
+    v up is where they lie in the atlas, ``parts`` names ranges of faces. ``shape`` (R,) tells which of the vertices
+    that ``offsets`` move each one follows, of ``shape_count``. ``strands`` (N, 3) are points of the hair shown,
+    numbers ``strand`` (N,) among the ``strand_count`` of all styles.
     """
 
     head: torch.Tensor
