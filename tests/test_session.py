@@ -311,3 +311,20 @@ def test_changing_the_device_loads_the_models_again(session, ann):
     assert session.wait(session.set_device("cpu")) == "cpu"
     assert session.settings.device == "cpu"
     assert session.capabilities(NAME) == ("radiance", "mesh")
+
+
+@pytest.mark.alone
+def test_looking_for_a_face_where_there_is_none_can_be_cancelled(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.jpg")
+    session = Session(Settings())
+    try:
+        job = session.find_head(tmp_path / "noise.jpg")
+        until(session, lambda: job.message == "Finding the face", 30)
+        began = time.monotonic()
+        job.cancel()
+        until(session, lambda: job.ended, 10)
+        assert time.monotonic() - began < 1.0
+        assert job.state == "cancelled"
+    finally:
+        session.close()

@@ -122,7 +122,8 @@ def find_head(
     step(0.0, "Reading the photo")
     photo = read_image_srgb(path)
     step(0.02, "Finding the face", photo)
-    return photo, analyse(photo, model_of(_reader()), box=box, landmarks=landmarks)
+    reader = model_of(_reader())
+    return photo, analyse(photo, reader, box=box, landmarks=landmarks, breathe=lambda: step(0.02))
 
 
 def fit(

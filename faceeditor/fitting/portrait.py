@@ -1,6 +1,6 @@
 """Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -122,18 +122,21 @@ def analyse(
     box: tuple[float, float, float, float] | None = None,
     landmarks: NDArray[np.floating[Any]] | None = None,
     size: int = 512,
+    breathe: Callable[[], None] = lambda: None,
 ) -> Portrait:
     """Finds and reads the most prominent head of ``photo_srgb`` (H, W, 3), already upright as its EXIF says.
 
     The artist may correct what was found, in photo pixels: ``box`` (left, top, right, bottom) of the face, brows to
-    chin, or all 68 ``landmarks`` (68, 2), which are then taken as they are. Raises ``UserError`` when no face is found
-    and when a correction cannot be meant.
+    chin, or all 68 ``landmarks`` (68, 2), which are then taken as they are. ``breathe`` is called every few tenths of a
+    second; what it raises ends the search. Raises ``UserError`` when no face is found and when a correction cannot be
+    meant.
     """
     if landmarks is not None:
         look = _from_landmarks(photo_srgb, reader, _checked(landmarks))
         return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
-    look = _find(photo_srgb, reader) if box is None else _from_box(photo_srgb, reader, box)
+    look = _find(photo_srgb, reader, breathe) if box is None else _from_box(photo_srgb, reader, box)
     for number in range(PASSES):
+        breathe()
         look = _closer(photo_srgb, reader, look, thorough=number == PASSES - 1)
     return _portrait(photo_srgb, reader, look, size, None)
 
@@ -165,9 +168,10 @@ def _best(photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox]
     return _closer(photo, reader, _look(photo, reader, transforms[best]))
 
 
-def _find(photo: NDArray[np.uint8], reader: PortraitReader) -> _Look:
+def _find(photo: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[], None]) -> _Look:
     best: _Look | None = None
     for boxes in candidates(photo):
+        breathe()
         if boxes:
             look = _best(photo, reader, boxes[:MOST])
             if best is None or look.trust > best.trust:
