@@ -32,12 +32,16 @@ _LAYOUT_VERSION: Final = 1
 
 
 class Window(QMainWindow):
-    """One session in one window. ``files`` are opened as soon as the model is ready."""
+    """One session in one window. ``files`` are opened as soon as the model is ready.
 
-    def __init__(self, session: Session, files: list[Path] | None = None) -> None:
+    Without ``ask`` nobody is there to answer: work that a crash left is neither offered nor touched.
+    """
+
+    def __init__(self, session: Session, files: list[Path] | None = None, *, ask: bool = True) -> None:
         super().__init__()
         self.session = session
         self._files = files or []
+        self._ask = ask
         self._started = False
         self.setWindowTitle("FaceEditor")
         self.setAcceptDrops(True)
@@ -171,7 +175,7 @@ class Window(QMainWindow):
             self._show_current(self.session.document.current)
             return
         self._started = True
-        recovered = self.commands.offer_recovery()
+        recovered = self._ask and self.commands.offer_recovery()
         if self._files:
             self.commands.open_files(self._files)
         elif not recovered and not self.commands.guard(self.session.samples):
