@@ -31,6 +31,7 @@ Floats = NDArray[np.float32]
 FINER: Final = 2
 """Textures are read this much finer than they are stored, and averaged."""
 LASH_OPACITY: Final = 0.8
+INSIDE: Final = 0.6
 BROW_OPACITY: Final = 0.9
 WET: Final = {
     "eye": (0.6, 350.0),
@@ -83,6 +84,7 @@ class Start:
         appearance = model.appearance
         appearance.skins.copy_(torch.from_numpy(self._skins()))
         top, bottom, left, right = appearance.config.brow_window
+        appearance.block.copy_(torch.from_numpy(self._blocks()))
         appearance.brows.copy_(BROW_OPACITY * torch.from_numpy(brows[:, None, top:bottom, left:right]))
         for side, parameter, (top, bottom, left, right) in zip(
             ("right", "left"), appearance.irises, appearance.config.eye_windows, strict=True
@@ -157,6 +159,13 @@ class Start:
             out.append(self._stored(fine.transpose(2, 0, 1)))
         return np.stack(out)
 
+    def _blocks(self) -> Floats:
+        """Linear colour (20, 3) of the inside of the cut bust: a darkened neck."""
+        side = self.assets.head_skins_srgb.shape[1]
+        rows, columns = slice(int(0.03 * side), int(0.09 * side)), slice(int(0.47 * side), int(0.53 * side))
+        neck = srgb8_to_linear(self.assets.head_skins_srgb[:, rows, columns])
+        return np.asarray(INSIDE * neck.mean((1, 2)), np.float32)
+
     def _brows(self) -> Floats:
         """Opacity (12, A, A) of the brow styles."""
         chosen = self._part("skin") & (np.floor(self.map.uv[..., 0]) == 0)
@@ -221,7 +230,9 @@ class Start:
 
 
 def _brightened(own: Floats, added: Floats, eyes: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Openness (R,) and what expressions add (53, R), with that of ``eyes`` turned to its root: balls light their rims."""
+    """Openness (R,) and what expressions add (53, R), with that of ``eyes`` turned to its root: balls light their
+    rims.
+    """
     own, added = own.copy(), added.copy()
     opened = np.sqrt(np.clip(own[eyes] + added[:, eyes], 0, 1))
     own[eyes] = np.sqrt(own[eyes])

@@ -36,7 +36,7 @@ class LoopConfig:
     devices: int | str = 1
     seed: int = 0
     minutes: float = 0.0
-    checkpoint_seconds: float = 120.0
+    checkpoint_seconds: float = 90.0
     log_every: int = 20
     picture_every: int = 250
 

@@ -13,7 +13,7 @@ import torch
 import typer
 from torch import nn
 
-from faceeditor.models.bundle import load_model, write_bundle
+from faceeditor.models.bundle import load_model, read_bundle, write_bundle
 from faceeditor.models.guided import FINE, GuidedHead
 from faceeditor.rendering.colour import linear_to_srgb_torch
 from training.datasets import Pictured, PicturedBatch, studio_batches
@@ -122,7 +122,7 @@ def draw_crop(
     top, left, side = (value * rays_a_side for value in window)
     geometry = model.proxy.geometry(codes["identity"], codes["expression"], codes["hair"])
     look = model.appearance.look(codes["skin"], codes["hair"])
-    ids = model.proxy.visible(geometry, picture.camera, size, 1 + model.config.shell_layers)
+    ids = model.proxy.visible(geometry, picture.camera, size, 1 + model.config.shell_layers, model.config.bust)
     inside = np.full_like(ids, -1)
     inside[:, top : top + side, left : left + side] = ids[:, top : top + side, left : left + side]
     composited, depth = model.composite(geometry, look, codes, inside, picture.camera, rays_a_side)
@@ -131,13 +131,17 @@ def draw_crop(
     return linear_to_srgb_torch(drawing.rgb_linear + 1 - drawing.alpha).clamp(0, 1), drawing.alpha
 
 
-def train(name: str, data: str, work: Path, out: Path, export_only: bool, minutes: float | None) -> None:
+def train(
+    name: str, data: str, work: Path, out: Path, *, start: Path | None, export_only: bool, minutes: float | None
+) -> None:
     """Trains the configuration ``name`` and writes the bundle to ``out``."""
     config = CONFIGS[name]
     if minutes is not None:
         config = replace(config, loop=replace(config.loop, minutes=minutes))
     template = load_model("template-studio")
     model = Start(data, config.atlas, config.tile).model(template, config.features, config.hidden, config.finish)
+    if start:
+        model.load_state_dict({key: value.float() for key, value in read_bundle(start).tensors.items()})
     batches = studio_batches(data, config.size, config.batch, config.loop.seed, config.workers)
     step = Step(model, config)
     loop = Loop(
@@ -164,11 +168,12 @@ def main(
     work: Annotated[Path, typer.Option(help="folder of the checkpoint and the logs")],
     data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
     out: Annotated[Path, typer.Option(help="where the bundle is written")] = Path("resources/models/guided-studio"),
+    start: Annotated[Path | None, typer.Option(help="begin with the weights of this bundle of the same sizes")] = None,
     export_only: Annotated[bool, typer.Option(help="write the bundle of the last checkpoint")] = False,
     minutes: Annotated[float | None, typer.Option(help="end after so many minutes of training")] = None,
 ) -> None:
     """Train the guided head."""
-    train(name, data, work, out, export_only, minutes)
+    train(name, data, work, out, start=start, export_only=export_only, minutes=minutes)
 
 
 if __name__ == "__main__":

@@ -143,10 +143,10 @@ class Proxy:
             cards=Cards(joined[cards_from:].cpu().numpy(), self._opacity),
         )
 
-    def visible(self, geometry: Geometry, camera: Camera, size: int, layers: int) -> Ints:
+    def visible(self, geometry: Geometry, camera: Camera, size: int, layers: int, floor: float) -> Ints:
         """Which triangles rays meet; see :meth:`faceeditor.rendering.raster.Rasteriser.visible`."""
         if self._rasteriser is None:
             self._rasteriser = make_rasteriser()
         topology = geometry.topology
         triangles = geometry.vertices.detach()[topology.faces].cpu().numpy()
-        return self._rasteriser.visible(triangles, topology.cards_from, topology.cards, camera, size, layers)
+        return self._rasteriser.visible(triangles, topology.cards_from, topology.cards, camera, size, layers, floor)

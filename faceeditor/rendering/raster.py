@@ -18,6 +18,8 @@ Ints = NDArray[np.int32]
 
 NOTHING: Final = -1
 """The id in pixels whose ray meets no triangle."""
+BOTTOMLESS: Final = -1e9
+"""The floor, in metres, that cuts nothing off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,19 @@ class Rasteriser(Protocol):
     """Finds the triangles along rays."""
 
     def visible(
-        self, triangles: Floats, cards_from: int, cards: Cards | None, camera: Camera, size: int, layers: int
+        self,
+        triangles: Floats,
+        cards_from: int,
+        cards: Cards | None,
+        camera: Camera,
+        size: int,
+        layers: int,
+        floor: float = BOTTOMLESS,
     ) -> Ints:
         """Ids (layers, size, size) of triangles, nearest last.
 
-        ``triangles`` (F, 3, 3) are corners in head space; those before ``cards_from`` are opaque and seen from outside
-        only, where their corners run counter-clockwise. Layer 0 holds the opaque
+        ``triangles`` (F, 3, 3) are corners in head space; those before ``cards_from`` are opaque. Rays
+        pass what lies below the height ``floor``, in metres. Layer 0 holds the opaque
         surface; layers 1.. hold the cards in front of it, nearest first. Ids count from 0 over all triangles; ``NOTHING``
         where there is none.
         """
@@ -53,8 +62,10 @@ uniform mat4 projection;
 in vec3 position;
 in vec2 uv;
 out vec2 card_uv;
+out float height;
 void main() {
     card_uv = uv;
+    height = position.y;
     gl_Position = projection * vec4(position, 1.0);
 }
 """
@@ -66,9 +77,12 @@ uniform sampler2D opaque_depth;
 uniform sampler2D previous_depth;
 uniform int first_id;
 uniform bool is_card;
+uniform float lowest;
 in vec2 card_uv;
+in float height;
 out int id;
 void main() {
+    if (height < lowest) discard;
     if (is_card) {
         ivec2 pixel = ivec2(gl_FragCoord.xy);
         if (gl_FragCoord.z >= texelFetch(opaque_depth, pixel, 0).r) discard;
@@ -119,7 +133,7 @@ class GLRasteriser:
         """The driver's name for what draws."""
         return str(self._context.info["GL_RENDERER"])
 
-    def _uniform(self, name: str, value: int | bool) -> None:
+    def _uniform(self, name: str, value: float) -> None:
         member = self._program[name]
         assert isinstance(member, moderngl.Uniform)
         member.value = value
@@ -145,10 +159,18 @@ class GLRasteriser:
             self._cards = cards
 
     def visible(
-        self, triangles: Floats, cards_from: int, cards: Cards | None, camera: Camera, size: int, layers: int
+        self,
+        triangles: Floats,
+        cards_from: int,
+        cards: Cards | None,
+        camera: Camera,
+        size: int,
+        layers: int,
+        floor: float = BOTTOMLESS,
     ) -> Ints:
         """See :meth:`Rasteriser.visible`."""
         with self._context:
+            self._uniform("lowest", floor)
             return self._visible(triangles, cards_from, cards, camera, size, layers)
 
     def _visible(
@@ -180,7 +202,7 @@ class GLRasteriser:
             self._uniform("first_id", first)
             buffer.use()
             buffer.clear(depth=1.0)
-            self._context.enable_only(moderngl.DEPTH_TEST if layer else moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+            self._context.enable_only(moderngl.DEPTH_TEST)
             targets.ids.write(_cleared(size))
             drawing.render(moderngl.TRIANGLES, vertices=3 * count, first=3 * first)
             ids[layer] = np.frombuffer(targets.ids.read(), np.int32).reshape(size, size)[::-1]
@@ -215,14 +237,20 @@ class SoftwareRasteriser:
     """The same answers with numpy alone, for machines without OpenGL. Slow, and right."""
 
     def visible(
-        self, triangles: Floats, cards_from: int, cards: Cards | None, camera: Camera, size: int, layers: int
+        self,
+        triangles: Floats,
+        cards_from: int,
+        cards: Cards | None,
+        camera: Camera,
+        size: int,
+        layers: int,
+        floor: float = BOTTOMLESS,
     ) -> Ints:
         """See :meth:`Rasteriser.visible`."""
-        triangle, pixel, depth, facing = _fragments(triangles, camera, size)
+        triangle, pixel, depth = _fragments(triangles, camera, size, floor)
         ids = np.full((layers, size * size), NOTHING, np.int32)
         opaque = triangle < cards_from
-        front = opaque & facing
-        surface = _nearest(triangle[front], pixel[front], depth[front], size, ids[0])
+        surface = _nearest(triangle[opaque], pixel[opaque], depth[opaque], size, ids[0])
         if cards is None:
             return ids.reshape(layers, size, size)
         keep = ~opaque & (depth < surface[pixel])
@@ -247,10 +275,8 @@ def _edges(triangles: Floats, camera: Camera, size: int) -> tuple[NDArray[np.flo
     return np.asarray(np.linalg.pinv(corners).transpose(0, 2, 1), np.float64), corners[..., 2]
 
 
-def _fragments(
-    triangles: Floats, camera: Camera, size: int
-) -> tuple[Ints, Ints, NDArray[np.float64], NDArray[np.bool_]]:
-    """Every (triangle, pixel, depth) that a pixel's centre meets, and whether from the triangle's outside."""
+def _fragments(triangles: Floats, camera: Camera, size: int, floor: float) -> tuple[Ints, Ints, NDArray[np.float64]]:
+    """Every (triangle, pixel, depth) that a pixel's centre meets above the floor."""
     edges, depths = _edges(triangles, camera, size)
     screen = camera.project(triangles.astype(np.float64), size, size)
     low = np.clip(np.ceil(screen.min(1) - 0.5), 0, size).astype(np.int64)
@@ -264,20 +290,9 @@ def _fragments(
     centre = np.stack([x + 0.5, y + 0.5, np.ones(len(x))], axis=-1)
     weights = np.einsum("nij,nj->ni", edges[triangle], centre)
     total = weights.sum(-1)
-    inside = (weights >= 0).all(-1) & (total > 0)
-    return (
-        triangle[inside].astype(np.int32),
-        (y * size + x)[inside].astype(np.int32),
-        1.0 / total[inside],
-        _outside(triangles, camera)[triangle[inside]],
-    )
-
-
-def _outside(triangles: Floats, camera: Camera) -> NDArray[np.bool_]:
-    """Which triangles (F,) turn their outside to the camera."""
-    first, second, third = triangles.astype(np.float64).transpose(1, 0, 2)
-    normal = np.cross(second - first, third - first)
-    return np.asarray(((camera.position() - first) * normal).sum(-1) > 0)
+    height = (weights * triangles[triangle, :, 1]).sum(-1)
+    inside = (weights >= 0).all(-1) & (total > 0) & (height >= floor * total)
+    return triangle[inside].astype(np.int32), (y * size + x)[inside].astype(np.int32), 1.0 / total[inside]
 
 
 def _nearest(triangle: Ints, pixel: Ints, depth: NDArray[np.float64], size: int, ids: Ints) -> NDArray[np.float64]:

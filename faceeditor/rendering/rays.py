@@ -39,3 +39,9 @@ def meet(origin: torch.Tensor, directions: torch.Tensor, corners: torch.Tensor) 
     depth = (edge_2 * turned).sum(-1) / determinant
     weights = torch.stack([1 - u - v, u, v], dim=-1).clamp(0, 1)
     return weights / weights.sum(-1, keepdim=True), depth
+
+
+def from_outside(directions: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
+    """Which rays (N,) along ``directions`` (N, 3) meet their triangles (N, 3, 3) from the counter-clockwise side."""
+    outward = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return torch.lt((outward * directions).sum(-1), 0)
