@@ -63,12 +63,14 @@ class AppearanceConfig:
 class Look:
     """Textures of one face: ``head`` (1, C, A, A) holds linear albedo, then the material maps and the learned features;
     ``cards`` (1, C, H, W) opacity, luminance and features; ``hair_gain`` (3, H, W) a per-face factor's logarithm on
-    the colour of hair, over the directions of :func:`around_skull`. ``hair_colour`` (3,), ``gloss`` and ``sheen`` come from the codes.
+    the colour of hair, over the directions of :func:`around_skull`. ``block`` (3,)
+    is the inside of the cut bust; ``hair_colour`` (3,), ``gloss`` and ``sheen`` come from the codes.
     """
 
     head: torch.Tensor
     cards: torch.Tensor
     hair_gain: torch.Tensor | None
+    block: torch.Tensor
     hair_colour: torch.Tensor
     gloss: torch.Tensor
     sheen: torch.Tensor
@@ -119,6 +121,7 @@ class Appearance(nn.Module):
             nn.Parameter(torch.full((components(IRIS_WEIGHTS), 3, end - start, right - left), 0.5))
             for start, end, left, right in config.eye_windows
         )
+        self.block = nn.Parameter(torch.full((components(SKIN_WEIGHTS), 3), 0.2))
         self.material = nn.Parameter(torch.ones(1, self.MATERIAL, side, side))
         self.head_openness = nn.Parameter(torch.ones(config.vertices))
         self.opened = nn.Parameter(torch.zeros(len(EXPRESSION_COMPONENTS), config.vertices))
@@ -153,6 +156,7 @@ class Appearance(nn.Module):
             head=torch.cat(textures, dim=1),
             cards=self.cards,
             hair_gain=hair_gain,
+            block=(skin[SKIN_WEIGHTS] @ self.block) * tint_gain(skin[SKIN_TINT]),
             hair_colour=hair[HAIR_COLOUR],
             gloss=hair[HAIR_GLOSS],
             sheen=skin[SHEEN],
@@ -179,8 +183,13 @@ class Appearance(nn.Module):
             albedo = _pasted(albedo, torch.tensordot(skin[IRIS_WEIGHTS], textures, dims=1), window)
         return albedo
 
-    def shade_head(self, look: Look, samples: Samples, light: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Linear colour (N, 3) and features (N, F) of samples on the head."""
+    def shade_head(
+        self, look: Look, samples: Samples, light: torch.Tensor, outside: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Linear colour (N, 3) and features (N, F) of samples on the head.
+
+        Where a ray meets it not from ``outside`` (N,) it sees the inside of the cut bust, a solid block.
+        """
         texels = sample(look.head, samples.uv)
         albedo, softness, shine, features = torch.split(texels, [3, 3, 4, self.config.features], dim=-1)
         sheen, wetness, sharpness, _ = shine.unbind(-1)
@@ -189,7 +198,9 @@ class Appearance(nn.Module):
         skin_lobes = 0.75 * lobe(samples, towards, 9.0) + 0.5 * lobe(samples, towards, 38.0)
         wet_lobe = lobe(samples, towards, torch.exp2(10 * sharpness))
         strength = (sheen * look.sheen * skin_lobes + wetness * wet_lobe) * openness[:, 0] ** 2 * fresnel(samples)
-        return self._lit(albedo, openness, softness, strength[:, None] * key, features, samples, light), features
+        lit = self._lit(albedo, openness, softness, strength[:, None] * key, features, samples, light)
+        block = look.block * reflected(light, light.new_tensor([[0.0, -1.0, 0.0]]))
+        return torch.where(outside[:, None], lit, block), features
 
     def shade_cards(
         self, look: Look, samples: Samples, light: torch.Tensor
@@ -234,7 +245,7 @@ def lobe(samples: Samples, towards: torch.Tensor, sharpness: torch.Tensor | floa
     along = ((samples.normal @ towards + 0.1) / 0.5).clamp(0, 1)
     lit_side = along * along * (3 - 2 * along)
     return torch.as_tensor(
-        lit_side * (sharpness + 8) / 25 * (samples.normal * half_way).sum(-1).clamp_min(1e-4) ** sharpness
+        lit_side * (sharpness + 8) / 8 * (samples.normal * half_way).sum(-1).clamp_min(1e-4) ** sharpness
     )
 
 

@@ -48,14 +48,14 @@ MARGIN: Final = 4
 @dataclass(frozen=True)
 class GuidedConfig:
     """Sizes of a guided head. ``finish``: channels of the finishing network; ``shell_layers``: samples of a ray in
-    the hair shell; ``bust``: between which heights y + 0.35 z, in metres, the bust fades out; ``template``: the
+    the hair shell; ``bust``: the height, in metres, at which the bust is cut; ``template``: the
     template's bundle.
     """
 
     appearance: AppearanceConfig
     finish: int = 16
     shell_layers: int = 4
-    bust: tuple[float, float] = (-0.13, -0.17)
+    bust: float = -0.15
     template: str = "template-studio"
 
     @classmethod
@@ -65,7 +65,7 @@ class GuidedConfig:
         facts["sheet"] = Sheet(**facts["sheet"])
         facts["brow_window"] = tuple(facts["brow_window"])
         facts["eye_windows"] = tuple(tuple(window) for window in facts["eye_windows"])
-        return cls(**{**stored, "appearance": AppearanceConfig(**facts), "bust": tuple(stored["bust"])})
+        return cls(**{**stored, "appearance": AppearanceConfig(**facts)})
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values."""
@@ -203,24 +203,18 @@ class GuidedHead(nn.Module):
         )
         cards = int((hits.face >= topology.cards_from).sum())
         strand, opaque, strand_features = self.appearance.shade_cards(look, samples.take(slice(cards)), codes[LIGHT])
-        skin, skin_features = self.appearance.shade_head(look, samples.take(slice(cards, None)), codes[LIGHT])
+        outside = rays.from_outside(direction[cards:], corners[cards:, :, :3])
+        skin, skin_features = self.appearance.shade_head(look, samples.take(slice(cards, None)), codes[LIGHT], outside)
         solid = torch.full_like(depth[cards:], -math.log(CLEAREST))
         stopped = torch.cat([self._card_depth(opaque, hits.take(slice(cards)), topology.style, codes[HAIR]), solid])
-        shown = self._bust(place) * volume.opacity(stopped)
         values = torch.cat([torch.cat([strand, skin]), torch.cat([strand_features, skin_features])], dim=-1)
-        return values, -torch.log((1 - shown).clamp_min(CLEAREST)), depth
+        return values, stopped, depth
 
     def _vertex_table(self, geometry: Geometry, codes: Tensors) -> torch.Tensor:
         """What is interpolated over triangles (R, 7): place, normal and openness of every vertex."""
         head = self.appearance.openness(codes[EXPRESSION], codes[HAIR])
         openness = torch.cat([head, self.appearance.strand_openness[geometry.topology.strand]])
         return torch.cat([geometry.vertices, geometry.normals, openness[:, None]], dim=1)
-
-    def _bust(self, places: torch.Tensor) -> torch.Tensor:
-        """Opacity (N,) of the softly ending bust at ``places`` (N, 3)."""
-        top, bottom = self.config.bust
-        share = ((places[:, 1] + 0.35 * places[:, 2] - bottom) / (top - bottom)).clamp(0, 1)
-        return share * share * (3 - 2 * share)
 
     def _asked(self, pixel: torch.Tensor, size: int, rays_a_side: int) -> torch.Tensor:
         """The opacity (N,) that each ray asks of a strand: one of ``STRANDS`` if a pixel has that many rays, else a
@@ -293,7 +287,7 @@ class GuidedHead(nn.Module):
     def _drawn(
         self, geometry: Geometry, look: Look, codes: Tensors, camera: Camera, size: int, rays_a_side: int
     ) -> Drawing:
-        ids = self.proxy.visible(geometry, camera, size * rays_a_side, 1 + self.config.shell_layers)
+        ids = self.proxy.visible(geometry, camera, size * rays_a_side, 1 + self.config.shell_layers, self.config.bust)
         top, bottom, left, right = _window(ids, MARGIN * rays_a_side)
         composited, depth = self.composite(geometry, look, codes, ids, camera, rays_a_side)
         part = self.finished(composited[:, top:bottom, left:right], depth[top:bottom, left:right], rays_a_side)
