@@ -46,6 +46,19 @@ def _shell(centre, radii, turn, rise):
     return place
 
 
+def _tube(s, t):
+    """A neck that goes on below where busts are cut."""
+    turn = np.radians(-180 + 360 * s)
+    return [5 * np.sin(turn), -19 + 16 * t, 5 * np.cos(turn)]
+
+
+def _joined(first, second):
+    """Two grids as one part."""
+    points, quads, uv = (np.concatenate(pair) for pair in zip(first, second, strict=True))
+    quads[len(first[1]) :] += len(first[0])
+    return points, quads, uv
+
+
 def _both(name, points, quads, uv, material, tile):
     """The left part as given and its mirror image on the right."""
     flipped = points * [-1, 1, 1]
@@ -56,12 +69,13 @@ def _both(name, points, quads, uv, material, tile):
 def _parts():
     inner, open_front = np.array([1.8, 1.2, 1.2]), ((-60, 60), (-60, 60))
     eye = _grid(12, 12, _shell(EYE, EYE_RADIUS * np.ones(3), (-90, 90), (-80, 80)))
+    back = _grid(24, 24, _shell(CENTRE, RADII, (100, 260), (-75, 75)))
     iris = _grid(4, 4, _shell(EYE, 0.9 * np.ones(3), (-40, 40), (-40, 40)))
     socket = _grid(4, 4, _shell(EYE - [0, 0, 1.5], np.ones(3), (-60, 60), (-60, 60)))
     lash = _grid(2, 4, lambda s, t: [EYE[0] - 1 + 2 * s, EYE[1] + 1 + 0.4 * t, EYE[2] + 0.9 + t])
     return [
         ("face", *_grid(44, 44, _shell(CENTRE, RADII, (-100, 100), (-62, 75))), "M_Face", 0),
-        ("head_and_neck", *_grid(24, 24, _shell(CENTRE, RADII, (100, 260), (-75, 75))), "M_BackHead", 1),
+        ("head_and_neck", *_joined(back, _grid(8, 24, _tube)), "M_BackHead", 1),
         ("mouth_socket", *_grid(4, 4, _shell(np.array([0, -3.5, 5]), inner, *open_front)), "M_BackHead", 1),
         *_both("eye_socket", *socket, "M_BackHead", 1),
         ("gums_and_tongue", *_grid(4, 4, _shell(np.array([0, -3.8, 6]), inner, *open_front)), "M_GumsTongue", 2),

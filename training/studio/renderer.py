@@ -262,10 +262,12 @@ class Studio:
         target.clear(0.0, 0.0, 0.0, 0.0)
         context.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
         context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+        self._cull(factors.camera)
         for part in PARTS:
             if part.material != "lash":
                 self._bind(part)
                 self._shaded[part.name].render()
+        context.disable(moderngl.CULL_FACE)
         if hair is not None:
             hair.strands.use(0)
             set_uniforms(self._programs["hair"], strands=0)
@@ -277,6 +279,11 @@ class Studio:
                 self._shaded[part.name].render()
         target.depth_mask = True
         context.disable(moderngl.BLEND)
+
+    def _cull(self, camera: Camera) -> None:
+        """Leave out what turns its back, unless the camera looks into the cut bust from below."""
+        if camera.position()[1] > BUST:
+            self._context.enable(moderngl.CULL_FACE)
 
     def _bind(self, part: Part) -> None:
         """Bind the part's textures and set what only this part has."""
@@ -334,13 +341,14 @@ class Studio:
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0)
         context.enable(moderngl.DEPTH_TEST)
-        set_uniforms(
-            self._truth, forward=factors.camera.rotation()[2], opacity=0, opacity_channel=1, opacity_needed=0.0
-        )
+        set_uniforms(self._truth, forward=factors.camera.rotation()[2], hair_label=float(Label.HAIR))
+        set_uniforms(self._truth, opacity=0, opacity_channel=1, opacity_needed=0.0)
+        self._cull(factors.camera)
         for part in PARTS:
             if part.label != Label.LASHES:
                 set_uniforms(self._truth, label=float(part.label), tile=float(part.tile))
                 self._truths[part.name].render()
+        context.disable(moderngl.CULL_FACE)
         if hair is not None:
             hair.strands.use(0)
             set_uniforms(self._truth, label=float(Label.HAIR), tile=0.0, opacity_needed=HAIR_OPAQUE)

@@ -163,4 +163,15 @@ def test_the_bust_ends_at_its_height(studio):
     camera = Camera(distance=1.2)
     shot = studio.shoot(StudioFactors(camera=camera), 128, truth=True)
     lowest = camera.project(np.array([[0, BUST, 0.0]]), 128, 128)[0, 1]
-    assert shot.coverage[int(lowest) + 4 :].max() == 0
+    assert shot.coverage[int(lowest) - 6].max() == 1
+    assert shot.coverage[int(lowest) + 6 :].max() == 0
+
+
+def test_a_bust_seen_from_below_is_solid(studio):
+    camera = Camera(pitch=-40, distance=0.9)
+    truth = studio.shoot(StudioFactors(camera=camera), 128, truth=True).truth
+    assert truth is not None
+    inside = camera.project(np.array([[0.0, BUST + 0.02, -0.03]]), 128, 128)[0]
+    assert truth.labels[int(inside[1]), int(inside[0])] > 0
+    towards = truth.normals @ -camera.rotation()[2]
+    assert (towards[truth.labels > 0] > -0.3).mean() > 0.98
