@@ -71,7 +71,7 @@ def _take(window: Window, path: Path) -> None:
 
     settle = QTimer(window, singleShot=True, interval=_SETTLE_MS)
     settle.timeout.connect(grab)
-    window.presenter.first_picture.connect(settle.start)
+    window.presenter.settled.connect(settle.start)
     QTimer.singleShot(_TOO_LONG_MS, window, too_late)
 
 

@@ -25,7 +25,9 @@ class Answer(Enum):
 
 
 def show_error(parent: QWidget | None, sentence: str, details: str = "") -> None:
-    """Tell one sentence; does not wait for the answer."""
+    """Tell one sentence, unless it is being told already; does not wait for the answer."""
+    if parent is not None and any(box.text() == sentence for box in parent.findChildren(QMessageBox)):
+        return
     box = QMessageBox(QMessageBox.Icon.Warning, "FaceEditor", sentence, QMessageBox.StandardButton.Ok, parent)
     if details and details.strip() != sentence:
         box.setDetailedText(details)

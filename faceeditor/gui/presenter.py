@@ -42,7 +42,8 @@ class Presenter(QObject):
     """Between session and viewport. ``trouble(sentence)`` when something cannot be shown."""
 
     trouble = Signal(str)
-    first_picture = Signal()
+    settled = Signal()
+    """The face as it is now, through the present camera, is shown in full."""
 
     def __init__(self, session: Session, viewport: Viewport) -> None:
         super().__init__(viewport)
@@ -54,6 +55,7 @@ class Presenter(QObject):
         self._start: QImage | None = None
         self._preview: QImage | None = None
         self._show_start = False
+        self._arrived = False
         self._painter: SurfacePainter | None = None
         self._slow_surface = False
         self._versus = Versus.PHOTO
@@ -78,6 +80,7 @@ class Presenter(QObject):
     def show_face(self, face_id: str | None) -> None:
         """Show another face."""
         self._face_id = face_id
+        self._arrived = False
         self._playing = None
         self._layers = Layers()
         self._start = None
@@ -148,6 +151,14 @@ class Presenter(QObject):
         self._preview = None if picture_srgb is None else to_image(picture_srgb)
         self._compose()
 
+    def close(self) -> None:
+        """Ask for nothing any more and give OpenGL back."""
+        self._rest.stop()
+        self._face_id = None
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
+
     # Inside -----------------------------------------------------------------------------------------------------------
 
     def _ask(self, target: str, moving: bool, face: Face | None) -> None:
@@ -174,20 +185,38 @@ class Presenter(QObject):
             self.refresh(moving=moving)
 
     def _drawn(self, drawn: Drawn) -> None:
-        target = drawn.request.target
+        target, now = drawn.request.target, self._face_id is not None and self._is_now(drawn)
+        if target not in ("viewport", "start", "surface") or not (now or self._arrived):
+            return
         if target == "surface" and drawn.mesh is not None:
             self._set_mesh(drawn)
-        elif drawn.picture_srgb is not None and target in ("viewport", "start"):
-            image = to_image(drawn.picture_srgb)
-            if target == "start":
-                self._start = image
-            else:
-                self._layers = replace(self._layers, look=image)
-            self._compose()
-            if drawn.final and target == "viewport" and not drawn.request.moving:
-                self.first_picture.emit()
-        if drawn.final and target in ("viewport", "surface"):
+        elif drawn.picture_srgb is not None:
+            self._set_picture(target, to_image(drawn.picture_srgb))
+        if drawn.final and target == self._main_target():
             self._view.set_waiting(False)
+        if now and drawn.final and not drawn.request.moving and target == self._main_target():
+            self.settled.emit()
+
+    def _is_now(self, drawn: Drawn) -> bool:
+        """Whether it shows the face as it is; from then on late pictures of the same face are welcome too."""
+        assert self._face_id is not None
+        document = self._session.document
+        shown = self._playing or document[self._face_id]
+        if drawn.request.target == "start":
+            shown = document.original(self._face_id)
+        now = drawn.request.codes is shown.codes
+        self._arrived = self._arrived or now
+        return now and drawn.request.camera == self._session.view(self._face_id)
+
+    def _main_target(self) -> str:
+        return "viewport" if self._wants_look() else "surface"
+
+    def _set_picture(self, target: str, image: QImage) -> None:
+        if target == "start":
+            self._start = image
+        else:
+            self._layers = replace(self._layers, look=image)
+        self._compose()
 
     def _set_mesh(self, drawn: Drawn) -> None:
         assert drawn.mesh is not None

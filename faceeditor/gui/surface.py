@@ -21,7 +21,7 @@ from faceeditor.faces.mesh import Floats, Mesh
 vispy.use(gl="gl2")
 
 from vispy import gloo  # noqa: E402 - the GL flavour has to be chosen first
-from vispy.gloo.context import FakeCanvas, set_current_canvas  # noqa: E402
+from vispy.gloo.context import FakeCanvas, forget_canvas, set_current_canvas  # noqa: E402
 
 
 class Shading(StrEnum):
@@ -105,6 +105,15 @@ class SurfacePainter:
             self._program.draw("triangles", self._triangles)
         self._canvas.flush()
         return target.toImage()
+
+    def close(self) -> None:
+        """Give everything back, here on the interface thread; the painter is of no use afterwards."""
+        self._begin()
+        self._program.delete()
+        self._canvas.flush()
+        forget_canvas(self._canvas)
+        self._target = self._triangles = None
+        self._context.doneCurrent()
 
     def _begin(self) -> None:
         """Make ours the context that gloo talks to; its first flush binds the default framebuffer, so it comes now."""

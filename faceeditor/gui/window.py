@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -102,7 +103,7 @@ class Window(QMainWindow):
     def _connect_session(self) -> None:
         session, document = self.session, self.session.document
         session.model_ready.connect(self._model_ready)
-        session.failed.connect(lambda sentence, details: dialogs.show_error(self, sentence, details))
+        session.failed.connect(self._drawing_failed)
         session.view_changed.connect(self._view_changed)
         document.current_changed.connect(self._show_current)
         document.face_changed.connect(self._face_changed)
@@ -175,6 +176,7 @@ class Window(QMainWindow):
             self._show_current(self.session.document.current)
             return
         self._started = True
+        gc.freeze()  # what was imported stays: later collections, which stop every thread, look at new objects only
         recovered = self._ask and self.commands.offer_recovery()
         if self._files:
             self.commands.open_files(self._files)
@@ -240,6 +242,10 @@ class Window(QMainWindow):
     def _show_preview(self, picture_srgb: Any) -> None:
         if picture_srgb is not None and picture_srgb.shape[0] == picture_srgb.shape[1]:
             self.presenter.show_preview(picture_srgb)
+
+    def _drawing_failed(self, sentence: str, details: str) -> None:
+        self.viewport.set_waiting(False)
+        dialogs.show_error(self, sentence, details)
 
     def _job_ended(self, job: Job[Any]) -> None:
         if job.state is JobState.FAILED:
@@ -314,6 +320,7 @@ class Window(QMainWindow):
             event.ignore()
             return
         self.timeline.stop()
+        self.presenter.close()
         settings = _layout_file()
         settings.setValue("geometry", self.saveGeometry())
         settings.setValue("layout", self.saveState(_LAYOUT_VERSION))

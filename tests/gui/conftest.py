@@ -1,5 +1,6 @@
 """A real window over a real session with the tiny model; on a machine without a screen Qt draws off screen."""
 
+import gc
 import os
 import sys
 
@@ -55,10 +56,12 @@ def window(qtbot, session, told, monkeypatch):
     monkeypatch.setattr(session, "samples", samples)
     window = Window(session)
     qtbot.addWidget(window)
-    with qtbot.waitSignal(window.presenter.first_picture, timeout=10_000):
+    with qtbot.waitSignal(window.presenter.settled, timeout=10_000):
         window.show()
     window.activateWindow()
     qtbot.waitActive(window)
     window.inspector.finish_building()
     yield window
     window.close()
+    qtbot.wait(1)
+    gc.collect()  # here, and not by chance on another thread while the next window lives

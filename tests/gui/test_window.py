@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -35,7 +37,7 @@ def look(window):
 
 
 def settled(qtbot, window):
-    with qtbot.waitSignal(window.presenter.first_picture, timeout=10_000):
+    with qtbot.waitSignal(window.presenter.settled, timeout=10_000):
         window.presenter.refresh(moving=False, edited=True)
 
 
@@ -308,3 +310,28 @@ def test_the_window_stays_awake_while_a_slider_is_dragged(qtbot, window, session
     assert len(watch.gaps) > 50
     assert watch.busy < 0.05
     assert np.percentile(watch.gaps, 98) < 0.05
+
+
+def test_a_job_shows_its_progress_and_can_be_cancelled(qtbot, window, session):
+    def work(step):
+        for i in range(1000):
+            step(i / 1000, f"Part {i}")
+            time.sleep(0.01)
+
+    job = session.engine.submit("Count", work)
+    qtbot.waitUntil(lambda: window.status.work.isVisible() and window.status.bar.value() > 5)
+    assert "Count: Part" in window.status.label.text()
+    began = time.monotonic()
+    QTest.mouseClick(window.status.cancel, LEFT)
+    qtbot.waitUntil(lambda: not window.status.work.isVisible())
+    assert time.monotonic() - began < 0.5
+    assert job.state == "cancelled"
+    assert "cancelled" in window.status.currentMessage()
+
+
+def test_a_frame_that_cannot_be_drawn_is_told_once(qtbot, window, session, head, told):
+    head.fail = RuntimeError("broken")
+    window.presenter.refresh(moving=False)
+    qtbot.waitUntil(lambda: len(told) == 1)
+    settled(qtbot, window)
+    assert look(window).std() > 20
