@@ -194,6 +194,16 @@ class Studio:
         ``background`` is a linear colour, or an sRGB picture (h, w, 3) that is stretched to fill. With ``truth`` the
         shot has :class:`Truth` as well, which takes longer.
         """
+        with self._context:  # another part of the program may have made its own context current
+            return self._shoot(factors, size, background, truth)
+
+    def _shoot(
+        self,
+        factors: StudioFactors,
+        size: int,
+        background: NDArray[np.uint8] | tuple[float, float, float],
+        truth: bool,
+    ) -> Shot:
         hair = self._hair_of(factors)
         vertices = self._pose(factors, hair)
         if size not in self._targets:
