@@ -93,7 +93,7 @@ class Presenter(QObject):
 
     def refresh(self, *, moving: bool, edited: bool = False) -> None:
         """Ask for what is shown, coarse while ``moving`` and in full when the hand rests; ``edited``: codes changed."""
-        if self._face_id is None:
+        if self._face_id is None or self._face_id not in self._session.document:
             return
         self._rest.start() if moving else self._rest.stop()
         self._view.set_waiting(True)
@@ -185,7 +185,7 @@ class Presenter(QObject):
             self.refresh(moving=moving)
 
     def _drawn(self, drawn: Drawn) -> None:
-        target, now = drawn.request.target, self._face_id is not None and self._is_now(drawn)
+        target, now = drawn.request.target, self._is_now(drawn)
         if target not in ("viewport", "start", "surface") or not (now or self._arrived):
             return
         if target == "surface" and drawn.mesh is not None:
@@ -199,8 +199,9 @@ class Presenter(QObject):
 
     def _is_now(self, drawn: Drawn) -> bool:
         """Whether it shows the face as it is; from then on late pictures of the same face are welcome too."""
-        assert self._face_id is not None
         document = self._session.document
+        if self._face_id is None or self._face_id not in document:
+            return False
         shown = self._playing or document[self._face_id]
         if drawn.request.target == "start":
             shown = document.original(self._face_id)

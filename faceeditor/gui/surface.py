@@ -29,29 +29,23 @@ class Shading(StrEnum):
 
     CLAY = "clay"
     NORMALS = "normals"
-    TEXTURE = "texture"
 
 
 _VERTEX = """
 uniform mat4 clip;
 attribute vec3 position;
 attribute vec3 normal;
-attribute vec2 uv;
 varying vec3 v_normal;
-varying vec2 v_uv;
 void main() {
     gl_Position = clip * vec4(position, 1.0);
     v_normal = normal;
-    v_uv = uv;
 }
 """
 
 _FRAGMENT = """
 uniform int shading;
 uniform mat3 to_camera;
-uniform sampler2D texture_srgb;
 varying vec3 v_normal;
-varying vec2 v_uv;
 void main() {
     vec3 n = normalize(v_normal);
     n = gl_FrontFacing ? n : -n;
@@ -60,8 +54,7 @@ void main() {
     float fill = 0.5 + 0.5 * seen.y;
     float shine = pow(max(dot(reflect(-normalize(vec3(-0.45, 0.6, 0.66)), seen), vec3(0.0, 0.0, 1.0)), 0.0), 24.0);
     vec3 clay = vec3(0.78, 0.74, 0.71) * (0.62 * key + 0.42 * fill) + 0.10 * shine;
-    vec3 colour = shading == 0 ? clay : shading == 1 ? 0.5 + 0.5 * seen : texture2D(texture_srgb, v_uv).rgb;
-    gl_FragColor = vec4(colour, 1.0);
+    gl_FragColor = vec4(shading == 0 ? clay : 0.5 + 0.5 * seen, 1.0);
 }
 """
 
@@ -79,13 +72,15 @@ class SurfacePainter:
         self._target: QOpenGLFramebufferObject | None = None
         self._faces: NDArray[np.int32] | None = None
         self._triangles: gloo.IndexBuffer | None = None
-        self._texture: NDArray[np.uint8] | None = None
+        self._buffers: dict[str, gloo.VertexBuffer] = {}
 
     def set_mesh(self, mesh: Mesh) -> None:
         """Show ``mesh``; while the topology holds only positions and normals travel."""
         self._begin()
-        if mesh.faces is not self._faces or mesh.texture_srgb is not self._texture:
-            self._upload_topology(mesh)
+        if mesh.faces is not self._faces:
+            self._faces = mesh.faces
+            self._triangles = gloo.IndexBuffer(mesh.faces.astype(np.uint32))
+            self._buffers.clear()
         self._set("position", mesh.vertices)
         self._set("normal", mesh.normals if mesh.normals is not None else vertex_normals(mesh))
 
@@ -100,8 +95,7 @@ class SurfacePainter:
             self._program["clip"] = camera.projection(size, size).T.astype(np.float32)
             to_camera = np.diag([1.0, -1.0, -1.0]) @ camera.rotation()
             self._program["to_camera"] = to_camera.T.astype(np.float32)
-            chosen = shading if self._texture is not None or shading is not Shading.TEXTURE else Shading.CLAY
-            self._program["shading"] = list(Shading).index(chosen)
+            self._program["shading"] = list(Shading).index(shading)
             self._program.draw("triangles", self._triangles)
         self._canvas.flush()
         return target.toImage()
@@ -130,18 +124,12 @@ class SurfacePainter:
         self._target.bind()
         return self._target
 
-    def _upload_topology(self, mesh: Mesh) -> None:
-        self._faces = mesh.faces
-        self._triangles = gloo.IndexBuffer(mesh.faces.astype(np.uint32))
-        self._set("uv", mesh.uv if mesh.uv is not None else np.zeros((len(mesh.vertices), 2), np.float32))
-        self._texture = mesh.texture_srgb
-        pixels = mesh.texture_srgb if mesh.texture_srgb is not None else np.full((1, 1, 3), 200, np.uint8)
-        self._program["texture_srgb"] = gloo.Texture2D(
-            np.ascontiguousarray(pixels[::-1, :, :3]), interpolation="linear", wrapping="clamp_to_edge"
-        )
-
     def _set(self, name: str, values: Floats) -> None:
-        self._program[name] = gloo.VertexBuffer(np.ascontiguousarray(values, np.float32))
+        data = np.ascontiguousarray(values, np.float32)
+        if name in self._buffers:
+            self._buffers[name].set_data(data)
+        else:
+            self._buffers[name] = self._program[name] = gloo.VertexBuffer(data)
 
 
 def vertex_normals(mesh: Mesh) -> Floats:
