@@ -99,7 +99,7 @@ def test_frames_are_pictures(model, quality, size, style):
     assert frame.rgb_linear[frame.alpha == 0].max() == 0
     assert frame.rgb_linear[frame.alpha > 0.99].std() > 0.01
     near, far = frame.depth[frame.alpha > 0.5].min(), frame.depth[frame.alpha > 0.5].max()
-    assert 0.5 < near < far < 1.0
+    assert 0.5 < near < far < 1.1
 
 
 def test_moving_and_full_pictures_are_of_the_same_face(model):
