@@ -97,16 +97,16 @@ def splatted(values: Floats, weight: Floats, uv: Floats, shape: tuple[int, int])
 def filled(values: Floats, weight: Floats, pull: float = 0.0) -> Floats:
     """``values`` (C, H, W) where ``weight`` (H, W) is one, elsewhere what lies around, smoothly: push and pull.
 
-    Height and width are powers of two. ``pull`` is the weight with which zero competes: what is far from everything
-    known comes to rest there.
+    Height and width are powers of two. Whenever the distance to what is known doubles,
+    it is divided by one plus ``pull``.
     """
     height, width = weight.shape
     if min(height, width) <= 2:
-        mean = (values * weight).sum((1, 2)) / (weight.sum() + pull + 1e-9)
+        mean = (values * weight).sum((1, 2)) / (weight.sum() + 1e-9)
         return np.broadcast_to(mean[:, None, None], values.shape).astype(np.float32)
     half = (height // 2, 2, width // 2, 2)
     coarse_weight = weight.reshape(half).mean((1, 3))
     coarse = (values * weight).reshape(-1, *half).mean((2, 4)) / (coarse_weight + 1e-6)
-    below = filled(coarse, np.minimum(coarse_weight * 4 / (1 + pull), 1), pull)
+    below = filled(coarse / (1 + pull), np.minimum(coarse_weight * 4, 1), pull)
     smooth = np.stack([zoom(plane, 2, order=1, mode="nearest", grid_mode=True) for plane in below])
     return np.asarray(weight * values + (1 - weight) * smooth, np.float32)

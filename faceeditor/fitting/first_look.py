@@ -32,7 +32,7 @@ from faceeditor.faces.layout import (
     SKIN,
     SKIN_WEIGHTS,
 )
-from faceeditor.fitting.hair_volume import Fringe, Volume
+from faceeditor.fitting.hair_volume import HEAD, Fringe, Volume
 from faceeditor.fitting.target import Floats, Target
 from faceeditor.models.contract import FittableModel, Quality, Surface
 from faceeditor.rendering.colour import linear_to_srgb
@@ -43,6 +43,7 @@ Region = NDArray[np.bool_]
 Gains = dict[str, NDArray[Any]]
 
 STRAND_OFFSETS: Final = "strand_offsets"
+OFFSETS: Final = "offsets"
 
 NOISE: Final = 0.05
 """What the simplest model leaves unexplained, as a share of a pixel's colour."""
@@ -213,11 +214,28 @@ def _try_hair(easel: Easel, codes: Codes, bald: tuple[Floats, Floats]) -> tuple[
     return colour, gains, cost * (1 + STRETCH * float(moved))
 
 
+def meet_outline(easel: Easel, codes: Codes, gains: Gains) -> Gains:
+    """``gains`` with the outlines of hair and of the bare head brought the last millimetres to the photo's."""
+    rgb, alpha = easel.draw(codes, gains)
+    bald_gains = {name: value for name, value in gains.items() if name != STRAND_OFFSETS}
+    hair = strands_of(rgb, alpha, easel.draw(without_hair(codes), bald_gains))
+    surface = easel.model.surface(tensors(codes), tensors(gains))
+    fringe = Fringe.between(alpha, ~hair, easel.target, easel.camera, HEAD)
+    offsets = np.zeros((surface.shape_count, 3), np.float16)
+    offsets[surface.shape.numpy()] = fringe.offsets(surface.head.numpy())
+    gains = {**gains, OFFSETS: offsets}
+    if hair.any():
+        rgb, alpha = easel.draw(codes, gains)
+        fringe = Fringe.between(alpha, hair, easel.target, easel.camera)
+        gains = _swollen(easel.model.surface(tensors(codes), tensors(gains)), gains, fringe)
+    return gains
+
+
 def _swollen(surface: Surface, gains: Gains, volume: Volume | Fringe) -> Gains:
     """``gains`` with the strands of ``surface`` moved by ``volume``."""
     offsets = gains.get(STRAND_OFFSETS, np.zeros((surface.strand_count, 3), np.float16)).copy()
     offsets[surface.strand.numpy()] += volume.offsets(surface.strands.numpy()).astype(np.float16)
-    return {STRAND_OFFSETS: offsets}
+    return {**gains, STRAND_OFFSETS: offsets}
 
 
 def strands_of(rgb: Floats, alpha: Floats, bald: tuple[Floats, Floats]) -> Region:

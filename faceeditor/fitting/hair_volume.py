@@ -32,10 +32,10 @@ MOST: Final = 1.6
 RAYS: Final = 120
 COVERED: Final = 0.35
 """The mask's value from which hair is brought there."""
-FARTHEST: Final = 0.12
-"""Picture heights beyond which two points of outlines do not belong together."""
-SOFT: Final = 0.025
-"""Reach of the warp from the outline inwards, in picture heights."""
+HAIR: Final = (0.12, 0.025)
+HEAD: Final = (0.03, 0.06)
+"""How far apart two points of outlines may lie that belong together, and how far inwards from the outline the warp
+reaches, both in picture heights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,31 +85,36 @@ class Fringe:
     camera: Camera
     places: Array
     shifts: Array
+    soft: float
 
     @classmethod
-    def between(cls, alpha: Floats, hair: NDArray[np.bool_], target: Target, camera: Camera) -> "Fringe":
-        """The warp that brings the outline of ``alpha`` (S, S), where it is ``hair`` (S, S), to that of the photo."""
+    def between(
+        cls, alpha: Floats, part: NDArray[np.bool_], target: Target, camera: Camera, reach: tuple[float, float] = HAIR
+    ) -> "Fringe":
+        """The warp that brings the outline of ``alpha`` (S, S), in a ``part`` (S, S) of the picture, to that of the
+        photo. ``reach`` are ``HAIR``'s or ``HEAD``'s two numbers.
+        """
         size = target.size
-        drawn = _edge_pixels(alpha > 0.5) & hair
+        drawn = _edge_pixels(alpha > 0.5) & part & _above_chin(target)
         wanted = _edge_pixels(target.mask > COVERED) & (target.inside > 0.5) & _above_chin(target)
         from_here, to_there = _positions(drawn, size), _positions(wanted, size)
         if not len(from_here) or not len(to_there):
-            return cls(camera, np.zeros((0, 2)), np.zeros((0, 2)))
+            return cls(camera, np.zeros((0, 2)), np.zeros((0, 2)), reach[1])
         near, source = cKDTree(from_here).query(to_there)
         back, goal = cKDTree(to_there).query(from_here)
         places = np.concatenate([from_here[source], from_here])
         shifts = np.concatenate([to_there - from_here[source], to_there[goal] - from_here])
-        close = np.concatenate([near, back]) < FARTHEST
-        return cls(camera, places[close], shifts[close])
+        close = np.concatenate([near, back]) < reach[0]
+        return cls(camera, places[close], shifts[close], reach[1])
 
-    def offsets(self, strands: Floats) -> Floats:
-        """How far (N, 3) hair at ``strands`` (N, 3) moves."""
+    def offsets(self, places: Floats) -> Floats:
+        """How far (N, 3) what lies at ``places`` (N, 3) moves."""
         if not len(self.places):
-            return np.zeros_like(strands)
+            return np.zeros_like(places)
         extrinsics = self.camera.extrinsics()
-        depth = strands @ extrinsics[2, :3] + extrinsics[2, 3]
-        where = self.camera.project(strands.astype(np.float64), 1, 1)
-        weight = np.exp(-((where[:, None] - self.places) ** 2).sum(-1) / (2 * SOFT**2))
+        depth = places @ extrinsics[2, :3] + extrinsics[2, 3]
+        where = self.camera.project(places.astype(np.float64), 1, 1)
+        weight = np.exp(-((where[:, None] - self.places) ** 2).sum(-1) / (2 * self.soft**2))
         shift = weight @ self.shifts / (weight.sum(1, keepdims=True) + 1.0)
         moved = shift * (depth / self.camera.focal)[:, None]
         return np.asarray(moved @ extrinsics[:2, :3], np.float32)

@@ -14,7 +14,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Codes
 from faceeditor.fitting.descent import Descent
-from faceeditor.fitting.first_look import Easel, Gains, first_look, look_closer
+from faceeditor.fitting.first_look import Easel, Gains, first_look, look_closer, meet_outline
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.placing import place
 from faceeditor.fitting.portrait import Portrait
@@ -42,22 +42,28 @@ class FitCancelled(Exception):
 @dataclass(frozen=True)
 class Plan:
     """What a quality means: ``look`` and ``closer`` are picture sizes of the first look (0 leaves the closer one out);
-    ``stages`` of descent are picture sizes and counts of steps; ``texels`` of the refinement's texture, ``rounds``
+    ``stages`` of descent are picture sizes and counts of steps; ``outline`` is the size at which the
+    outline is met; ``texels`` of the refinement's texture, ``rounds``
     of it at ``size`` pixels.
     """
 
     look: int
     closer: int
     stages: tuple[tuple[int, int], ...]
+    outline: int
     texels: int
     size: int
     rounds: int
 
 
 PLANS: Final[Mapping[str, Plan]] = {
-    "draft": Plan(look=64, closer=0, stages=((64, 12),), texels=256, size=192, rounds=3),
-    "standard": Plan(look=64, closer=128, stages=((64, 20), (96, 30), (128, 30)), texels=256, size=256, rounds=5),
-    "best": Plan(look=96, closer=160, stages=((64, 30), (128, 50), (192, 60)), texels=512, size=384, rounds=8),
+    "draft": Plan(look=64, closer=0, stages=((64, 12),), outline=96, texels=256, size=192, rounds=3),
+    "standard": Plan(
+        look=64, closer=128, stages=((64, 20), (96, 30), (128, 30)), outline=160, texels=256, size=256, rounds=5
+    ),
+    "best": Plan(
+        look=96, closer=160, stages=((64, 30), (128, 50), (192, 60)), outline=224, texels=512, size=384, rounds=8
+    ),
 }
 
 PREVIEW: Final = 256
@@ -151,6 +157,7 @@ class _Fit:
         for size, steps in plan.stages:
             self.codes = self._descent(size).run(self.codes, self.gains, steps)
             self._show()
+        self.gains = meet_outline(self._easel(plan.outline), self.codes, self.gains)
         watch.stage("Refining", 0.95, plan.rounds + 1)
         target = Target.of(self.portrait, plan.size)
         refiner = Refiner(self.model, self.codes, self.gains, self.camera, target, plan.texels, watch.tick)

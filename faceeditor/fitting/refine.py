@@ -125,7 +125,7 @@ class Refiner:
 
     def _hair_pixels(self) -> Floats:
         """How much (S, S) each pixel shows hair, in the photo and in the drawing."""
-        bald = self._drawn(without_hair(dict(self.codes)), {})
+        bald = self._drawn(without_hair(dict(self.codes)), self.start)
         strands = strands_of(self.frame.rgb_linear, self.frame.alpha, (bald.rgb_linear, bald.alpha))
         return np.asarray(minimum_filter(strands, 3) * self.trusted * (self.frame.alpha > 0.3), np.float32)
 
