@@ -97,3 +97,55 @@ def test_no_screen_means_a_picture_of_the_sample_face(dev, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "no screen" in said
     assert str(command[4]) in said
+
+
+@pytest.fixture
+def npm(dev, tmp_path, monkeypatch):
+    """A machine whose npm is played; gives a function: what it was asked, so far."""
+    monkeypatch.setattr(dev, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(dev, "VALIDATOR_STAMP", tmp_path / "stamp")
+    log = tmp_path / "npm.log"
+    program = tmp_path / "npm"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexit $NPM_ANSWER\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("NPM_ANSWER", "0")
+    return lambda: log.read_text().splitlines() if log.exists() else []
+
+
+def test_the_mesh_validator_is_installed_once(dev, npm, capsys):
+    dev.install_validator()
+    dev.install_validator()
+    (asked,) = npm()
+    assert asked.startswith("install --no-save")
+    assert str(dev.VENV) in asked
+    assert dev.GLTF_VALIDATOR in asked
+    assert capsys.readouterr().out == ""
+
+
+def test_without_npm_or_a_network_there_is_one_line_and_no_error(dev, npm, monkeypatch, capsys):
+    monkeypatch.setenv("NPM_ANSWER", "1")
+    dev.install_validator()
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert not dev.VALIDATOR_STAMP.exists()
+    monkeypatch.setenv("PATH", "")
+    dev.install_validator()
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("codes", "answer"), [((0, 5), 0), ((5, 0), 0), ((5, 5), 1), ((1, 0), 1), ((0, 2), 1)])
+def test_one_half_of_the_tests_may_be_empty_but_not_both(dev, monkeypatch, codes, answer):
+    """``make test`` with a chosen test runs only one of the halves."""
+    answers = iter(codes)
+    monkeypatch.setattr(dev, "install", lambda packages, cpu: None)
+    monkeypatch.setattr(dev, "lint", lambda rest: None)
+    monkeypatch.setattr(dev, "install_validator", lambda: None)
+    monkeypatch.setattr(dev, "with_screen", list)
+    monkeypatch.setattr(dev, "PYTHON", sys.executable)
+    plain = dev.call
+
+    def played(*command, **options):
+        return plain(sys.executable, "-c", f"raise SystemExit({next(answers)})", **options)
+
+    monkeypatch.setattr(dev, "call", played)
+    assert dev.main(["test"]) == answer

@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pygltflib
@@ -127,12 +130,17 @@ validator.validateBytes(bytes).then(report => console.log(JSON.stringify(report.
 
 
 def ask_khronos(path):
-    """Runs Khronos' validator (``npm install --no-save gltf-validator``) if node finds it; nothing to ask otherwise."""
+    """Runs Khronos' validator where node finds it: in the virtual environment, where dev.py puts it, or in a project's
+    folder; nothing to ask otherwise.
+    """
     node = shutil.which("node")
     asked = [node or "", "-e", "require.resolve('gltf-validator')"]
-    if node is None or subprocess.run(asked, capture_output=True, check=False).returncode:
+    places = [str(Path(sys.prefix) / "node_modules"), os.environ.get("NODE_PATH", "")]
+    surroundings = {**os.environ, "NODE_PATH": os.pathsep.join(filter(None, places))}
+    if node is None or subprocess.run(asked, capture_output=True, check=False, env=surroundings).returncode:
         return
-    answer = subprocess.run([node, "-e", VALIDATOR, str(path)], capture_output=True, text=True, check=True)
+    command = [node, "-e", VALIDATOR, str(path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=surroundings)
     issues = json.loads(answer.stdout)
     assert issues["numErrors"] == issues["numWarnings"] == 0, issues["messages"][:5]
 
