@@ -232,7 +232,8 @@ def test_a_whole_bundle_that_does_not_fit_its_architecture_says_so(home, name):
     if name not in find_bundles():
         pytest.skip(f"{name} does not ship yet")
     shipped = read_bundle(find_bundles()[name])
-    kept = dict(list(shipped.tensors.items())[1:])
+    largest = max(shipped.tensors, key=lambda key: shipped.tensors[key].nbytes)
+    kept = {key: tensor for key, tensor in shipped.tensors.items() if key != largest}
     write(home / "other", architecture=shipped.architecture, configuration=shipped.configuration, tensors=kept)
     with pytest.raises(UserError, match="other does not fit this version"):
         load_model("other")
@@ -242,7 +243,7 @@ def test_a_whole_bundle_that_does_not_fit_its_architecture_says_so(home, name):
 
 
 def test_every_shipped_bundle_is_whole_and_small_enough_for_a_repository():
-    for folder in sorted(resource_path("models").glob("[!.]*")):
+    for folder in sorted(manifest.parent for manifest in resource_path("models").glob(f"[!.]*/{MANIFEST}")):
         read_bundle(folder)
         for file in folder.iterdir():
             assert file.stat().st_size < 20 << 20, file.name

@@ -123,9 +123,30 @@ def test_the_nearest_surface_wins(rasteriser):
     assert seen(rasteriser, [plate(0.0), plate(0.05), plate(-0.05)], []) == [1, NOTHING, NOTHING, NOTHING]
 
 
-def test_the_inside_of_a_surface_is_not_seen(rasteriser):
-    assert seen(rasteriser, [plate(0.0), plate(0.05, turned=True)], [])[0] == 0
-    assert seen(rasteriser, [plate(0.0)], [], camera=Camera(yaw=180))[0] == NOTHING
+def test_a_surface_is_seen_from_its_inside_too(rasteriser):
+    """Through the cut of the bust one looks at the inside of the neck."""
+    assert seen(rasteriser, [plate(0.0), plate(0.05, turned=True)], [])[0] == 1
+    assert seen(rasteriser, [plate(0.0), plate(0.05)], [], camera=Camera(yaw=180))[0] == 0
+
+
+@pytest.mark.parametrize("yaw", [0, 40])
+def test_rays_pass_what_lies_below_the_floor(rasteriser, yaw):
+    """The plate is cut along a level line, through which what stands behind it is seen; cards are cut alike."""
+    near, far = plate(0.05), plate(-0.05, half=0.2)
+    camera, floor, size = Camera(yaw=yaw), 0.02, 128
+    cards = Cards(np.tile(PLATE_UV, (1, 1, 1)), SOLID)
+    for first, triangles in enumerate(([far, near], [far, near])):
+        opaque = 2 * (2 - first)
+        ids = rasteriser.visible(
+            np.concatenate(triangles), opaque, cards if first else None, camera, size, 2, floor=floor
+        )
+        shown = ids.max(0) >= 2
+        rows, columns = np.nonzero(shown)
+        x, y = camera.project(np.array([0.0, floor, 0.05]), size, size)
+        assert shown.sum() > 100
+        assert rows.max() < y + 1.5
+        assert rows[np.abs(columns - x) < 2].max() > y - 2.5
+        assert not (ids >= 0)[:, size - 10 :].any()
 
 
 def test_cards_are_peeled_from_the_front_and_seen_from_both_sides(rasteriser):
