@@ -310,7 +310,7 @@ def test_the_window_stays_awake_while_a_slider_is_dragged(qtbot, window, session
         qtbot.wait(300)
     assert len(watch.gaps) > 20
     assert watch.busy < 0.05
-    assert np.median(watch.gaps) < 0.05
+    assert np.percentile(watch.gaps, 98) < 0.05
 
 
 def test_a_job_shows_its_progress_and_can_be_cancelled(qtbot, window, session):
