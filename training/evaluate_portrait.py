@@ -23,8 +23,20 @@ from training.portrait_shots import Shots
 
 SETTINGS = {
     "backgrounds": AugmentConfig(
-        coarse=0, lost=0, empty=0, beard=0, glasses=0, make_up=0, cover=0, light=0, plain=1, coarse_pixels=0, shake=0, noise=0,
-        jpeg=0.5, border=0,
+        coarse=0,
+        lost=0,
+        empty=0,
+        beard=0,
+        glasses=0,
+        make_up=0,
+        cover=0,
+        light=0,
+        plain=1,
+        coarse_pixels=0,
+        shake=0,
+        noise=0,
+        jpeg=0.5,
+        border=0,
     ),
     "hard": AugmentConfig(lost=0, empty=0),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """The camera: one pinhole, world-to-camera, OpenCV axes; converted for OpenGL in one place."""
 
 from dataclasses import dataclass, replace
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,12 @@ NEAR, FAR = 0.05, 10.0
 class Camera:
     """A pinhole camera that orbits a point of the head.
 
-    Angles are degrees. ``yaw`` > 0 shows the subject's left side (the camera moves towards head-space +X), ``pitch`` > 0
-    looks down from above, ``roll`` > 0 turns the camera clockwise, so the head appears turned counter-clockwise.
-    ``pan`` shifts the orbited point, in metres, right and up on the screen. ``field_of_view`` is vertical; pictures are
-    square unless a size says otherwise. The picture plane is measured in units of the picture's height, so that one
-    camera serves every resolution; ``centre`` is the principal point in the same units, (0.5, 0.5) being the middle.
+    Angles are degrees. ``yaw`` > 0 shows the subject's left side (the camera moves towards head-space +X), ``pitch``
+    > 0 looks down from above, ``roll`` > 0 turns the camera clockwise, so the head appears turned counter-clockwise.
+    ``pan`` shifts the orbited point, in metres, right and up on the screen. ``field_of_view`` is vertical; pictures
+    are square unless a size says otherwise. The picture plane is measured in units of the picture's height, so that
+    one camera serves every resolution; ``centre`` is the principal point in the same units, (0.5, 0.5) being the
+    middle.
     """
 
     yaw: float = 0.0

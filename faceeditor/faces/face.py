@@ -13,10 +13,11 @@ from faceeditor.faces.latents import Code, Codes, as_code
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a face came from: ``kind`` is ``sample``, ``random``, ``photo``, ``scan``, ``transfer`` or ``interpolation``.
+    """Where a face came from: ``kind`` is ``sample``, ``random``, ``photo``, ``scan``, ``transfer`` or
+    ``interpolation``.
 
-    ``source`` names the file or the seed; ``photo_srgb`` is the aligned square crop (H, W, 3) uint8 that was fitted, or
-    ``None``. ``figures`` are the fit's measures (``psnr``, ``ssim``, ``landmark_error_percent``, ``seconds``).
+    ``source`` names the file or the seed; ``photo_srgb`` is the aligned square crop (H, W, 3) uint8 that was fitted,
+    or ``None``. ``figures`` are the fit's measures (``psnr``, ``ssim``, ``landmark_error_percent``, ``seconds``).
     """
 
     kind: str = "sample"
@@ -41,7 +42,7 @@ class Face:
     refinement: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: str = ""
 
-    def replace(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields' own types differ
+    def replace(self, **changes: Any) -> Self:
         """The edited face: this one with some fields changed."""
         return replace(self, **changes)
 

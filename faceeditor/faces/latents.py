@@ -24,8 +24,8 @@ def as_code(values: object) -> Code:
 class Direction:
     """A slider: ``vector`` (dims,) is what one unit adds to a code, ``reader`` (dims,) reads the value back.
 
-    ``reader @ vector == 1``. ``low`` and ``high`` bound the slider softly: the training range; a number box may go beyond.
-    ``group`` is the heading under which the slider is shown; ``label`` is what the artist reads.
+    ``reader @ vector == 1``. ``low`` and ``high`` bound the slider softly: the training range; a number box may go
+    beyond. ``group`` is the heading under which the slider is shown; ``label`` is what the artist reads.
     """
 
     name: str

@@ -81,8 +81,8 @@ class Samples:
     """Samples on rays: texture coordinates (N, 2) in [0, 1] with v up, unit normals and unit directions to the eye
     (N, 3).
 
-    ``openness`` (N, 1) is how open the place lies to the sky, ``place`` (N, 3) where it is in head space, ``lash`` (N, 1)
-    one on lashes and zero on hair.
+    ``openness`` (N, 1) is how open the place lies to the sky, ``place`` (N, 3) where it is in head space, ``lash``
+    (N, 1) one on lashes and zero on hair.
     """
 
     uv: torch.Tensor
@@ -256,8 +256,8 @@ def fresnel(samples: Samples, head_on: float = 0.04) -> torch.Tensor:
 
 
 def around_skull(places: torch.Tensor) -> torch.Tensor:
-    """Coordinates (N, 2) in [0, 1] of ``places`` (N, 3) on a map of all directions from the middle of the skull: the face
-    in the middle, up at the top, the subject's left side right of the middle.
+    """Coordinates (N, 2) in [0, 1] of ``places`` (N, 3) on a map of all directions from the middle of the skull: the
+    face in the middle, up at the top, the subject's left side right of the middle.
     """
     away = functional.normalize(places - places.new_tensor(SKULL), dim=-1)
     across = torch.atan2(away[:, 0], away[:, 2]) / (2 * math.pi) + 0.5

@@ -155,7 +155,7 @@ def _split(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     pieces: dict[str, torch.Tensor] = {}
     for key, value in tensors.items():
         rows = max(LARGEST_FILE * len(value) // value.nbytes, 1) if value.nbytes > LARGEST_FILE else 0
-        parts = value.split(rows) if rows else (value,)
+        parts = torch.split(value, rows) if rows else (value,)
         pieces |= {f"{key}#{i}" if rows else key: part.contiguous() for i, part in enumerate(parts)}
     return pieces
 

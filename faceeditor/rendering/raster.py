@@ -26,7 +26,8 @@ BOTTOMLESS: Final = -1e9
 class Cards:
     """See-through triangles that follow the opaque ones in the list of faces, such as hair.
 
-    ``corner_uv`` (F, 3, 2) in [0, 1] and ``opacity`` (T, T) uint8, row 0 at v = 0: where it is 0 a card lets the ray pass.
+    ``corner_uv`` (F, 3, 2) in [0, 1] and ``opacity`` (T, T) uint8, row 0 at v = 0: where it is 0 a card lets the ray
+    pass.
     """
 
     corner_uv: Floats
@@ -48,10 +49,9 @@ class Rasteriser(Protocol):
     ) -> Ints:
         """Ids (layers, size, size) of triangles, nearest last.
 
-        ``triangles`` (F, 3, 3) are corners in head space; those before ``cards_from`` are opaque. Rays
-        pass what lies below the height ``floor``, in metres. Layer 0 holds the opaque
-        surface; layers 1.. hold the cards in front of it, nearest first. Ids count from 0 over all triangles; ``NOTHING``
-        where there is none.
+        ``triangles`` (F, 3, 3) are corners in head space; those before ``cards_from`` are opaque. Rays pass what lies
+        below the height ``floor``, in metres. Layer 0 holds the opaque surface; layers 1.. hold the cards in front of
+        it, nearest first. Ids count from 0 over all triangles; ``NOTHING`` where there is none.
         """
         ...
 
@@ -229,7 +229,7 @@ def _standalone_context() -> moderngl.Context:
     """An off-screen context: EGL where it is (Linux), the platform's own elsewhere."""
     try:
         return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001 - moderngl and its loaders raise many kinds; the platform's own is tried next
+    except Exception:
         return moderngl.create_context(standalone=True, require=330)
 
 
@@ -325,5 +325,5 @@ def make_rasteriser() -> Rasteriser:
     """OpenGL where it works, else numpy."""
     try:
         return GLRasteriser()
-    except Exception:  # noqa: BLE001 - any failure to get a context means the same
+    except Exception:
         return SoftwareRasteriser()

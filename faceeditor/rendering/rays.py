@@ -8,8 +8,8 @@ from faceeditor.faces.camera import Camera
 def pixel_rays(camera: Camera, size: int, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The origin (3,) and unnormalised directions (N, 3) in head space of rays through the centres of ``pixels`` (N,).
 
-    Pixels are flat indices, row by row, of a ``size`` x ``size`` picture. Directions have length 1 along the camera's axis,
-    so that a ray's parameter is a depth in metres.
+    Pixels are flat indices, row by row, of a ``size`` x ``size`` picture. Directions have length 1 along the camera's
+    axis, so that a ray's parameter is a depth in metres.
     """
     device = pixels.device
     rotation = torch.as_tensor(camera.rotation(), dtype=torch.float32, device=device)
@@ -23,9 +23,9 @@ def pixel_rays(camera: Camera, size: int, pixels: torch.Tensor) -> tuple[torch.T
 def meet(origin: torch.Tensor, directions: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Where rays meet the planes of their triangles: barycentric weights (N, 3) and depths (N,).
 
-    ``corners`` (N, 3, 3) are in head space. Differentiable in everything (Moeller and Trumbore, "Fast, Minimum Storage
-    Ray/Triangle Intersection", 1997). Weights are clamped to the triangle: a rasteriser may choose a triangle whose edge
-    passes a hair's breadth beside the ray.
+    ``corners`` (N, 3, 3) are in head space. Differentiable in everything (Moeller and Trumbore, "Fast, Minimum
+    Storage Ray/Triangle Intersection", 1997). Weights are clamped to the triangle: a rasteriser may choose a triangle
+    whose edge passes a hair's breadth beside the ray.
     """
     first = corners[:, 0]
     edge_1, edge_2 = corners[:, 1] - first, corners[:, 2] - first

@@ -9,6 +9,6 @@ def opacity(optical_depth: torch.Tensor) -> torch.Tensor:
 
 
 def weights(alpha: torch.Tensor) -> torch.Tensor:
-    """Compositing weights (..., samples) of opacities listed from front to back: ``alpha_i prod_{j<i} (1 - alpha_j)``."""
+    """Compositing weights (..., samples) of opacities from front to back: ``alpha_i prod_{j<i} (1 - alpha_j)``."""
     through = torch.cumprod(1 - alpha, dim=-1)
     return alpha * torch.cat([torch.ones_like(through[..., :1]), through[..., :-1]], dim=-1)
