@@ -26,7 +26,7 @@ def window(qtbot, qapp, told, monkeypatch):
     session = Session(Settings(viewport_size=256), deliver=poster.deliver)
     window = Window(session)
     qtbot.addWidget(window)
-    with qtbot.waitSignal(window.presenter.settled, timeout=300_000):
+    with qtbot.waitSignal(window.presenter.settled, timeout=600_000):
         window.show()
     window.activateWindow()
     qtbot.waitActive(window)

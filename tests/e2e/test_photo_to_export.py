@@ -23,7 +23,7 @@ LEFT = Qt.MouseButton.LeftButton
 
 def full_picture(qtbot, window):
     """The look in full quality, (S, S, 3) int."""
-    with qtbot.waitSignal(window.presenter.settled, timeout=120_000):
+    with qtbot.waitSignal(window.presenter.settled, timeout=600_000):
         window.presenter.refresh(moving=False, edited=True)
     return to_array(window.viewport.layers.look)[..., :3].astype(int)
 
@@ -33,10 +33,11 @@ def fit(qtbot, window, path):
     before = window.session.document.ids
     window.commands.open_files([path])
     dialog = window.findChild(FitDialog)
-    qtbot.waitUntil(lambda: dialog.ready, timeout=120_000)
+    qtbot.waitUntil(lambda: dialog.ready or "No face" in dialog.says.text(), timeout=600_000)
+    assert dialog.ready, dialog.says.text()
     dialog.quality.setCurrentIndex(dialog.quality.findData("draft"))
     QTest.mouseClick(dialog.fit, LEFT)
-    qtbot.waitUntil(lambda: len(window.session.document.ids) > len(before), timeout=300_000)
+    qtbot.waitUntil(lambda: len(window.session.document.ids) > len(before), timeout=600_000)
     assert window.session.document.current not in before
 
 
@@ -119,8 +120,9 @@ def test_a_photo_becomes_a_face_that_is_edited_saved_and_exported(qtbot, window,
 
     export(qtbot, window, monkeypatch, tmp_path)
     assert told == []
-    assert during_fit.busy < 0.05
-    assert during_drag.busy < 0.05
+    for watch in (during_fit, during_drag):
+        assert watch.busy < 0.05
+        assert np.percentile(watch.gaps, 98) < 0.05
 
 
 def export(qtbot, window, monkeypatch, folder):
@@ -130,7 +132,7 @@ def export(qtbot, window, monkeypatch, folder):
     for action, path in (("export_picture", picture), ("export_mesh", mesh)):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, path=path: (str(path), ""))
         window.actions_by_name[action].trigger()
-        qtbot.waitUntil(lambda: not window.session.jobs, timeout=120_000)
+        qtbot.waitUntil(lambda: not window.session.jobs, timeout=600_000)
     with Image.open(picture) as image:
         assert image.size == (256, 256)
         seen = to_array(window.viewport.layers.look)[..., :3].astype(int)

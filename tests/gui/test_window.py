@@ -279,6 +279,7 @@ def test_closing_asks_about_what_is_not_saved(window, session, monkeypatch):
     assert window.close()
 
 
+@pytest.mark.skipif(not SCREEN, reason="the off-screen screen is too small")
 def test_the_layout_is_remembered(qtbot, window, session, qapp):
     window.resize(1234, 777)
     qtbot.wait(50)
