@@ -170,11 +170,15 @@ class Window(QMainWindow):
 
     # Following the session --------------------------------------------------------------------------------------------
 
-    def _model_ready(self, _name: str) -> None:
-        self.viewport.say("")
+    def _model_ready(self, name: str) -> None:
+        document = self.session.document
         if self._started:
-            self._show_current(self.session.document.current)
+            if document.current is not None and document[document.current].model == name:
+                self._show_current(document.current)
             return
+        if name != self.session.settings.model:
+            return
+        self.viewport.say("")
         self._started = True
         gc.freeze()  # what was imported stays: later collections, which stop every thread, look at new objects only
         recovered = self._ask and self.commands.offer_recovery()

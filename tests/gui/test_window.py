@@ -381,3 +381,9 @@ def test_files_of_the_command_line_are_opened_instead_of_the_samples(qtbot, sess
     assert [session.document[face].name for face in session.document.ids] == ["Dot"]
     assert told == []
     window.close()
+
+
+def test_another_model_that_gets_ready_leaves_the_picture_alone(window, session):
+    before = window.viewport.layers.look
+    session.model_ready.emit("portrait")
+    assert window.viewport.layers.look is before
