@@ -207,7 +207,7 @@ def _try_hair(easel: Easel, codes: Codes, bald: tuple[Floats, Floats]) -> tuple[
         gains = _swollen(easel.model.surface(tensors(codes), tensors(gains)), gains, volume)
         rgb, alpha = easel.draw(codes, gains)
     strands = strands_of(rgb, alpha, bald)
-    ratio = _ratio(target.linear, rgb, strands & (target.mask > 0.6))
+    ratio = _ratio(target.linear, rgb, strands & (target.mask > 0.9))
     colour = np.clip(codes[HAIR][HAIR_COLOUR] * ratio, 0.003, 0.9)
     cost = _misfit(target, np.where(strands[..., None], rgb * ratio, rgb), alpha)
     moved = np.linalg.norm(gains[STRAND_OFFSETS][easel.model.surface(tensors(codes)).strand.numpy()], axis=-1).mean()

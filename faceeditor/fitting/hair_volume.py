@@ -26,7 +26,7 @@ CENTRE: Final = np.array([0.0, 0.045, 0.0])
 BANDS: Final = 7
 STIFF: Final = 0.004
 """How strongly the scale is drawn back to one and to smoothness."""
-LEAST: Final = 0.9
+LEAST: Final = 0.98
 MOST: Final = 1.6
 """Limits of the scale."""
 RAYS: Final = 120

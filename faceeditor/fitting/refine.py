@@ -34,14 +34,14 @@ GRAZING: Final = (0.12, 0.45)
 """The cosines of the angles of sight between which a surface begins to count as seen."""
 MOST: Final = {"skin": 1.5, "eyeLeft": 0.9, "eyeRight": 0.9, "teethUpper": 1.2, "teethLower": 1.2}
 """The strongest logarithm of a factor by part; other parts are left as they are."""
-MOST_HAIR: Final = 0.9
+MOST_HAIR: Final = 1.2
 LARGEST_STEP: Final = 0.8
 KEPT_HEAD: Final = 0.97
-KEPT_HAIR: Final = 0.9
+KEPT_HAIR: Final = 0.97
 """A round changes a factor's logarithm by no more than a step, and keeps this share of it: where a pixel shows more
 than one thing, no factor can make it right, and none may run away."""
 MOST_HUE: Final = 0.6
-MOST_HUE_OF_HAIR: Final = 0.25
+MOST_HUE_OF_HAIR: Final = 0.35
 """How far a factor's logarithm in one colour may lie from the mean of all three, beyond what is typical of the face."""
 MIRRORED: Final = 0.6
 """How much the other half of the face counts where this half was not seen."""
