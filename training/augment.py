@@ -51,7 +51,7 @@ class AugmentConfig:
 class Sample(NamedTuple):
     """A batch for training: ``pictures`` (B, 3, S, S); ``mask`` (B, 1, S/2, S/2); ``landmarks`` (B, 68, 2) fractions;
     ``turn`` (B, 2, 2) how placing turned the picture plane; ``present`` (B,) bool, whether there is a
-    head; ``plain`` (B,) bool, whether the colours are still the studio's.
+    head.
     """
 
     pictures: Tensor
@@ -59,7 +59,6 @@ class Sample(NamedTuple):
     landmarks: Tensor
     turn: Tensor
     present: Tensor
-    plain: Tensor
 
 
 def _uniform(count: int, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -108,12 +107,12 @@ class Augment:
         back = self.patches(count)
         pictures, mask = self._dress(colour, alpha, back, torch.linalg.inv(place))
         pictures, mask = self._cover(pictures, mask)
-        pictures, plain = self._light(pictures)
+        pictures = self._light(pictures)
         pictures = self._camera(pictures)
         pictures, mask = self._border(pictures, mask)
         half = functional.avg_pool2d(mask, 2)
         turn = transform[:, :2, :2] / torch.linalg.det(transform[:, :2, :2]).sqrt()[:, None, None]
-        return Sample(pictures.clamp(0, 1), half, found, turn, present, plain & present)
+        return Sample(pictures.clamp(0, 1), half, found, turn, present)
 
     def patches(self, count: int) -> Tensor:
         """Random pieces (count, 3, S, S) of the pool, mirrored and tinted; small pools are enlarged."""
@@ -286,8 +285,8 @@ class Augment:
         soft = _uniform(count, 0.2, 1.0)[:, None, None] * self.size
         return ((edge * wave - far) * soft + 0.5).clamp(0, 1)[:, None]
 
-    def _light(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Uneven light, colour casts, contrast, gamma and grey film; also tells which pictures kept their colours."""
+    def _light(self, pictures: Tensor) -> Tensor:
+        """Uneven light, colour casts, contrast, gamma and grey film."""
         c, count = self.config, len(pictures)
         plain = _chance(count, c.plain)
         wild = _like_picture((~plain).float())
@@ -301,7 +300,7 @@ class Augment:
         grey = pictures.mean(1, keepdim=True)
         faded = 1 + 0.3 * torch.randn(count, 1, 1, 1)
         faded = torch.where(_like_picture(_chance(count, c.grey)), torch.zeros_like(faded), faded)
-        return grey + (pictures - grey) * (1 + (faded - 1) * wild), plain
+        return grey + (pictures - grey) * (1 + (faded - 1) * wild)
 
     def _camera(self, pictures: Tensor) -> Tensor:
         """Low resolution, shake, noise and JPEG, picture by picture: few have all of them."""

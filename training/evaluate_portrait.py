@@ -7,36 +7,23 @@ profiles can be told too.
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceeditor.faces import layout
 from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.portrait import PortraitNetwork, Reading
 from training.augment import Augment, AugmentConfig
 from training.backgrounds import backgrounds
 from training.portrait_shots import Shots
 
-SETTINGS = {
+SETTINGS: Final = {
     "backgrounds": AugmentConfig(
-        coarse=0,
-        lost=0,
-        empty=0,
-        beard=0,
-        glasses=0,
-        make_up=0,
-        cover=0,
-        light=0,
-        plain=1,
-        coarse_pixels=0,
-        shake=0,
-        noise=0,
-        jpeg=0.5,
-        border=0,
+        coarse=0, lost=0, empty=0, cover=0, light=0, plain=1, jpeg=0.5,
+        beard=0, glasses=0, make_up=0, coarse_pixels=0, shake=0, noise=0, border=0,
     ),
     "hard": AugmentConfig(lost=0, empty=0),
 }  # fmt: skip
@@ -57,9 +44,8 @@ def read_sample(network: PortraitNetwork, shots: Shots, config: AugmentConfig, b
         turned = torch.eye(3).repeat(len(chosen), 1, 1)
         turned[:, :2, :2] = sample.turn
         reading = network.read(crops, thorough=True)
-        codes = {space: shots.codes[space][chosen].numpy() for space in reading.codes}
         truth = (sample.landmarks, (shots.eyes[chosen] * zoom), (turned @ shots.rotation[chosen]), sample.mask)
-        found.append(_errors(reading, len(crops[0]), truth, codes))
+        found.append(_errors(reading, len(crops[0]), truth))
     return _figures({key: np.concatenate([part[key] for part in found]) for key in found[0]})
 
 
@@ -72,7 +58,7 @@ def _extent(landmarks: Tensor) -> Tensor:
 
 
 def _errors(
-    reading: Reading, size: int, truth: tuple[Tensor, Tensor, Tensor, Tensor], codes: dict[str, NDArray[np.float32]]
+    reading: Reading, size: int, truth: tuple[Tensor, Tensor, Tensor, Tensor]
 ) -> dict[str, NDArray[np.float64]]:
     landmarks, eyes, rotation, mask = (value.double().numpy() for value in truth)
     away = np.linalg.norm(reading.landmarks / size - landmarks, axis=-1)
@@ -80,24 +66,16 @@ def _errors(
     both = np.einsum("nij,nij->n", reading.rotation, rotation)
     seen, said = mask[:, 0] > 0.5, reading.mask > 0.5
     forward = rotation[:, 2]
-    styles = layout.HAIR_STYLES
     return {
         "landmarks": 100 * np.nanmean(np.where(inside, away, np.nan), axis=1) / eyes,
         "angle": np.degrees(np.arccos(np.clip((both - 1) / 2, -1, 1))),
         "yaw": np.degrees(np.arctan2(-forward[:, 0], -forward[:, 2])),
         "mask": (seen & said).sum((1, 2)) / np.maximum((seen | said).sum((1, 2)), 1),
-        "style": (reading.codes["hair"][:, styles].argmax(1) == codes["hair"][:, styles].argmax(1)).astype(np.float64),
-        **{f"{space}_error": ((reading.codes[space] - codes[space]) ** 2).sum(1) for space in codes},
-        **{f"{space}_spread": ((codes[space] - codes[space].mean(0)) ** 2).sum(1) for space in codes},
     }
 
 
 def _figures(errors: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
     front = np.abs(errors["yaw"]) <= 45
-    explained = {
-        space: round(1 - float(errors[f"{space}_error"].sum() / errors[f"{space}_spread"].sum()), 3)
-        for space in layout.DIMS
-    }
     return {
         "shots": len(front),
         "landmark_error_percent": round(float(errors["landmarks"].mean()), 2),
@@ -106,8 +84,6 @@ def _figures(errors: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
         "landmark_error_percent_yaw_above_45": round(float(errors["landmarks"][~front].mean()), 2),
         "rotation_error_degrees": round(float(errors["angle"].mean()), 2),
         "mask_intersection_over_union": round(float(errors["mask"].mean()), 3),
-        "hair_style_right": round(float(errors["style"].mean()), 3),
-        "variance_of_codes_explained": explained,
     }
 
 

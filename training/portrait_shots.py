@@ -6,7 +6,6 @@ parts that are already there are kept, so that a stopped run goes on.
 
 import argparse
 import os
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from torch import Tensor
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.landmarks import eye_distance
-from faceeditor.faces.layout import DIMS
 from faceeditor.fitting.alignment import upright
 from faceeditor.rendering.colour import linear_to_srgb, srgb8_to_linear
 
@@ -34,7 +32,7 @@ EXTENT: Final = 0.52
 PART: Final = 1000
 """Shots in a part."""
 
-_SHOTS: Final = ("landmarks", "upright", "rotation", "eyes", *DIMS)
+_SHOTS: Final = ("landmarks", "upright", "rotation", "eyes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +41,7 @@ class Shots:
 
     ``landmarks`` (N, 68, 2) fractions of the picture; ``upright`` (N, 3, 3) the similarity to the default placement, in
     fractions; ``rotation`` (N, 3, 3) head space to camera; ``eyes`` (N,) the distance of the outer eye corners as
-    it would be seen from the front, a fraction; ``codes`` space -> (N, dims). ``mean_landmarks`` (68, 3) metres of the
-    mean head and ``identity_mirror`` (100,) signs belong to the studio's head.
+    it would be seen from the front, a fraction. ``mean_landmarks`` (68, 3) metres of the studio's mean head.
     """
 
     pictures: NDArray[np.uint8]
@@ -52,9 +49,7 @@ class Shots:
     upright: Tensor
     rotation: Tensor
     eyes: Tensor
-    codes: Mapping[str, Tensor]
     mean_landmarks: Tensor
-    identity_mirror: Tensor
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -78,9 +73,7 @@ class Shots:
             upright=joined["upright"],
             rotation=joined["rotation"],
             eyes=joined["eyes"],
-            codes={space: joined[space] for space in DIMS},
             mean_landmarks=torch.from_numpy(facts[0]["mean_landmarks"]),
-            identity_mirror=torch.from_numpy(facts[0]["identity_mirror"]),
         )
 
     def first(self, count: int) -> Self:
@@ -88,7 +81,7 @@ class Shots:
         per_shot = {
             name: getattr(self, name)[:count] for name in ("pictures", "landmarks", "upright", "rotation", "eyes")
         }
-        return replace(self, **per_shot, codes={space: code[:count] for space, code in self.codes.items()})
+        return replace(self, **per_shot)
 
 
 def side_for(size: int) -> int:
@@ -152,12 +145,12 @@ def _capture_part(data: Path, out: Path, part: int, seed: int) -> None:
         found = shot.landmarks.astype(np.float64) / SIDE
         eyes = eye_distance(shot.landmarks_head) * camera.focal / camera.distance
         truth = (found, upright(found, mean, (camera.yaw, camera.pitch, 0.0), 1), camera.rotation(), eyes)
-        for key, value in zip(_SHOTS, (*truth, *factors.codes.values()), strict=True):
+        for key, value in zip(_SHOTS, truth, strict=True):
             facts[key].append(np.asarray(value, np.float32))
     np.save(out / f"shots-{part:03d}.npy", pictures)
     arrays = {key: np.stack(values) for key, values in facts.items()}
     beside = out / f"new-{part:03d}.npz"
-    arrays |= {"mean_landmarks": mean.astype(np.float32), "identity_mirror": head.mirror_identity}
+    arrays["mean_landmarks"] = mean.astype(np.float32)
     np.savez(beside, **arrays)  # type: ignore[arg-type]
     beside.rename(out / f"shots-{part:03d}.npz")
 

@@ -5,7 +5,6 @@ checkpoint stands, and writes the bundle. ``python -m training.portrait_shots`` 
 """
 
 import argparse
-import copy
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,15 +16,12 @@ import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
-from faceeditor.faces import layout
 from faceeditor.models.bundle import read_bundle, write_bundle
 from faceeditor.models.portrait import (
-    GUESSED,
     MIRROR_ROTATION,
     PortraitConfig,
     PortraitNetwork,
     PortraitOutput,
-    mirrored_codes,
 )
 from training.augment import MIRROR, Augment, AugmentConfig, Sample, points_distance
 from training.backgrounds import backgrounds
@@ -34,9 +30,6 @@ from training.portrait_shots import Shots, side_for
 
 NAME: Final = "portrait-studio"
 """The bundle that ships."""
-
-CODES: Final = {layout.IDENTITY: 0.3, layout.EXPRESSION: 1.0, layout.SKIN: 1.0, layout.LIGHT: 1.0, layout.HAIR: 1.0}
-"""Weights of the guesses of the codes among the losses."""
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -70,35 +63,32 @@ def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 class Truth(NamedTuple):
-    """What a batch's answers are compared with: the augmented sample, its rotation (B, 3, 3) and normalised codes."""
+    """What a batch's answers are compared with: the augmented sample and its rotation (B, 3, 3)."""
 
     sample: Sample
     rotation: Tensor
-    codes: dict[str, Tensor]
 
 
 class Batches:
     """Draws augmented batches from shots, half of them mirrored."""
 
-    def __init__(self, shots: Shots, network: PortraitNetwork, augment: Augment) -> None:
+    def __init__(self, shots: Shots, augment: Augment) -> None:
         self.shots, self.augment = shots, augment
-        self.network = copy.deepcopy(network).cpu()
 
     def take(self, chosen: Tensor) -> Truth:
         """The batch made of the shots with the numbers ``chosen`` (B,)."""
         shots = self.shots
         pictures = torch.from_numpy(shots.pictures[chosen.numpy()]).permute(0, 3, 1, 2)
-        landmarks, upright, rotation = shots.landmarks[chosen], shots.upright[chosen], shots.rotation[chosen]
-        codes = {space: shots.codes[space][chosen] for space in GUESSED}
+        whole = (pictures, shots.landmarks[chosen], shots.upright[chosen], shots.rotation[chosen])
         flip = torch.rand(len(chosen)) < 0.5
-        pictures, landmarks, upright, rotation, codes = _some_mirrored(
-            flip, pictures, landmarks, upright, rotation, codes, shots.identity_mirror
+        pictures, landmarks, upright, rotation = (
+            torch.where(flip.reshape(-1, *[1] * (this.dim() - 1)), other, this)
+            for this, other in zip(whole, _mirrored(*whole), strict=True)
         )
         sample = self.augment(pictures, landmarks, upright)
         turned = torch.eye(3).repeat(len(chosen), 1, 1)
         turned[:, :2, :2] = sample.turn
-        normalised = {space: self.network.normalised(space, code) for space, code in codes.items()}
-        return Truth(sample, turned @ rotation, normalised)
+        return Truth(sample, turned @ rotation)
 
     def forever(self, batch: int) -> Iterator[Truth]:
         """Batches without end; every shot once before any comes again."""
@@ -110,29 +100,13 @@ class Batches:
             yield self.take(chosen)
 
 
-def _some_mirrored(
-    flip: Tensor,
-    pictures: Tensor,
-    landmarks: Tensor,
-    upright: Tensor,
-    rotation: Tensor,
-    codes: dict[str, Tensor],
-    identity_mirror: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+def _mirrored(
+    pictures: Tensor, landmarks: Tensor, upright: Tensor, rotation: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The mirror image of shots and of what is known about them."""
     across = torch.tensor([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]])
     other = landmarks[:, MIRROR] * torch.tensor([-1.0, 1]) + torch.tensor([1.0, 0])
-
-    def pick(yes: Tensor, no: Tensor) -> Tensor:
-        return torch.where(flip.reshape(-1, *[1] * (no.dim() - 1)), yes, no)
-
-    mirrored = {space: pick(mirrored_codes(space, code, identity_mirror), code) for space, code in codes.items()}
-    return (
-        pick(pictures.flip(-1), pictures),
-        pick(other, landmarks),
-        pick(across @ upright @ across, upright),
-        pick(rotation * MIRROR_ROTATION, rotation),
-        mirrored,
-    )
+    return pictures.flip(-1), other, across @ upright @ across, rotation * MIRROR_ROTATION
 
 
 # Losses ---------------------------------------------------------------------------------------------------------------
@@ -163,7 +137,7 @@ def losses(output: PortraitOutput, truth: Truth) -> dict[str, Tensor]:
     present = sample.present
     away = (output.landmarks - sample.landmarks).norm(dim=-1)
     spread = output.spread
-    terms = {
+    return {
         "landmarks": 20 * _mean_of(away / points_distance(sample.landmarks)[:, None], present),
         "heat": 0.3 * _mean_of(_heat_loss(output.heat, sample.landmarks), present),
         "spread": 0.1 * _mean_of(away.detach() / spread + spread.log(), present),
@@ -171,25 +145,15 @@ def losses(output: PortraitOutput, truth: Truth) -> dict[str, Tensor]:
         "rotation": 1.5 * _mean_of((output.rotation - truth.rotation).square().sum((1, 2)).add(1e-5).sqrt(), present),
         "presence": 0.5 * functional.binary_cross_entropy_with_logits(output.presence, present.float()),
     }
-    for space, wanted in truth.codes.items():
-        kept = present if space in (layout.IDENTITY, layout.EXPRESSION) else sample.plain
-        terms[space] = CODES[space] * _mean_of((output.codes[space] - wanted).square(), kept)
-    return terms
 
 
 # The run --------------------------------------------------------------------------------------------------------------
 
 
 def new_network(config: PortraitConfig, shots: Shots) -> PortraitNetwork:
-    """An untrained network that knows the mean head and the codes' means and deviations."""
+    """An untrained network that knows the mean head."""
     network = PortraitNetwork(config)
     network.mean_landmarks.copy_(shots.mean_landmarks)
-    network.identity_mirror.copy_(shots.identity_mirror)
-    for space in GUESSED:
-        codes = shots.codes[space]
-        deviation = codes.std(0)
-        getattr(network, f"{space}_mean").copy_(codes.mean(0))
-        getattr(network, f"{space}_scale").copy_(torch.where(deviation > 1e-4, deviation, torch.ones(())))
     return network
 
 
@@ -204,7 +168,7 @@ def train(config: TrainConfig, shots_folder: Path, out: Path, start: Path | None
     loop = make_loop(config, network, out)
     torch.manual_seed(config.loop.seed + 1000 * loop.fabric.global_rank + loop.step)
     augment = Augment(config.network.size, backgrounds(config.backgrounds, config.loop.seed), config.augment)
-    loop.run(Batches(shots, loop.network.module, augment).forever(config.batch))
+    loop.run(Batches(shots, augment).forever(config.batch))
     if loop.fabric.is_global_zero:
         export(loop, config, len(shots), out / NAME)
 

@@ -1,7 +1,7 @@
 """Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -60,8 +60,8 @@ class Portrait:
     ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
     similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask
     of head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in
-    degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels; ``codes`` a
-    first guess in studio coordinates, space name -> code; ``presence`` the probability that this is a head.
+    degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels;
+    ``presence`` the probability that this is a head.
     """
 
     crop_srgb: NDArray[np.uint8]
@@ -73,7 +73,6 @@ class Portrait:
     pose: tuple[float, float, float]
     box: tuple[float, float, float, float]
     presence: float
-    codes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -221,7 +220,6 @@ def _portrait(
         pose=pose,
         box=(float(left), float(top), float(right), float(bottom)),
         presence=float(reading.presence[0]),
-        codes={space: code[0] for space, code in reading.codes.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""The portrait network: one square picture of a head in, landmarks, mask, pose and a first guess of the codes out.
+"""The portrait network: one square picture of a head in, landmarks, mask and pose out.
 
 An encoder of residual blocks (He et al., "Deep Residual Learning", 2015) with a feature pyramid over it (Lin et al.,
 2017). Landmarks are the expectation of heat maps at a quarter of the resolution (Sun et al., "Integral Human Pose
@@ -18,13 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from faceeditor.faces import landmarks as points
-from faceeditor.faces import layout
 from faceeditor.faces.latents import Space
 from faceeditor.models.bundle import Bundle, misfit
-
-GUESSED: Final = (layout.IDENTITY, layout.EXPRESSION, layout.SKIN, layout.LIGHT, layout.HAIR)
-"""The spaces of which the network guesses the codes."""
-
 
 GRID: Final = 4
 """Cells along each side in which the coarsest features are averaged for what concerns the whole picture."""
@@ -48,7 +43,7 @@ class PortraitOutput(NamedTuple):
 
     ``landmarks`` (B, 68, 2); ``heat`` (B, 68, S/4, S/4) unnormalised log maps; ``spread`` (B, 68) expected error as a
     fraction of the picture; ``mask`` (B, 1, S/2, S/2) logits; ``rotation`` (B, 3, 3) head space to OpenCV camera axes;
-    ``presence`` (B,) logit of there being a head; ``codes`` name -> (B, dims) in units of standard deviations.
+    ``presence`` (B,) logit of there being a head.
     """
 
     landmarks: Tensor
@@ -57,7 +52,6 @@ class PortraitOutput(NamedTuple):
     mask: Tensor
     rotation: Tensor
     presence: Tensor
-    codes: dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +60,6 @@ class Reading:
 
     ``landmarks`` (N, 68, 2) pixels; ``spread`` (N, 68) expected error in pixels; ``mask`` (N, S', S') in [0, 1] at half
     the network's resolution; ``rotation`` (N, 3, 3) head space to camera; ``presence`` (N,) probability of a head;
-    ``codes`` space name -> (N, dims) first guess in studio coordinates (empty if the reader has none).
     """
 
     landmarks: NDArray[np.float64]
@@ -74,7 +67,6 @@ class Reading:
     mask: NDArray[np.float32]
     rotation: NDArray[np.float64]
     presence: NDArray[np.float64]
-    codes: Mapping[str, NDArray[np.float32]]
 
 
 def _convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
@@ -135,8 +127,6 @@ class PortraitNetwork(nn.Module):
 
     mean_landmarks: Tensor
     """(68, 3) landmarks of the mean head, head space metres."""
-    identity_mirror: Tensor
-    """(100,) signs that turn an identity code into that of the mirror image."""
 
     def __init__(self, config: PortraitConfig, name: str = "portrait") -> None:
         super().__init__()
@@ -158,13 +148,8 @@ class PortraitNetwork(nn.Module):
             nn.Linear(seen, config.summary), nn.ReLU(), nn.Linear(config.summary, config.summary), nn.ReLU()
         )
         self.sizes = {"points": 2 * points.COUNT, "gate": points.COUNT, "spread": points.COUNT, "six": 6, "presence": 1}
-        self.sizes |= {name: layout.DIMS[name] for name in GUESSED}
         self.answers = nn.Linear(config.summary, sum(self.sizes.values()))
         self.register_buffer("mean_landmarks", torch.zeros(points.COUNT, 3))
-        self.register_buffer("identity_mirror", torch.ones(layout.DIMS[layout.IDENTITY]))
-        for space in GUESSED:
-            self.register_buffer(f"{space}_mean", torch.zeros(layout.DIMS[space]))
-            self.register_buffer(f"{space}_scale", torch.ones(layout.DIMS[space]))
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
@@ -209,17 +194,11 @@ class PortraitNetwork(nn.Module):
             mask=mask,
             rotation=rotation_from_six(answers["six"] + answers["six"].new_tensor([1.0, 0, 0, 0, -1, 0])),
             presence=answers["presence"][:, 0],
-            codes={space: answers[space] for space in GUESSED},
         )
 
     def _answers(self, pooled: Tensor, seen: Tensor) -> Tensor:
         with torch.autocast(pooled.device.type, enabled=False):
             result: Tensor = self.answers(self.summary(torch.cat([pooled, (seen.detach() - 0.5).flatten(1)], dim=1)))
-        return result
-
-    def normalised(self, space: str, codes: Tensor) -> Tensor:
-        """Codes (B, dims) in units of the training codes' standard deviation."""
-        result: Tensor = (codes - getattr(self, f"{space}_mean")) / getattr(self, f"{space}_scale")
         return result
 
     @property
@@ -247,16 +226,12 @@ class PortraitNetwork(nn.Module):
             mask=torch.sigmoid(_mean([said.mask for said in views]))[:, 0].cpu().numpy(),
             rotation=_nearest_rotation(_mean([said.rotation for said in views])).cpu().numpy(),
             presence=torch.sigmoid(_mean([said.presence for said in views])).double().cpu().numpy(),
-            codes={space: _mean([said.codes[space] for said in views]).cpu().numpy() for space in GUESSED},
         )
 
     def _view(self, pictures: Tensor, degrees: float, zoom: float) -> PortraitOutput:
-        """What is said of ``pictures`` seen turned and zoomed, mirrored and not, told of the pictures themselves; codes
-        in studio coordinates.
-        """
+        """What is said of ``pictures`` seen turned and zoomed, mirrored and not, told of the pictures themselves."""
         changed = _turned(pictures, degrees, zoom).contiguous(memory_format=torch.channels_last)
         said, flipped = self(changed), unmirrored(self(changed.flip(-1)))
-        codes = {space: self._guess(space, said.codes[space], flipped.codes[space]) for space in GUESSED}
         both = PortraitOutput(
             landmarks=_mean([said.landmarks, flipped.landmarks]),
             heat=said.heat,
@@ -264,14 +239,8 @@ class PortraitNetwork(nn.Module):
             mask=_mean([said.mask, flipped.mask]),
             rotation=said.rotation + flipped.rotation,
             presence=_mean([said.presence, flipped.presence]),
-            codes=codes,
         )
         return _unturned(both, degrees, zoom)
-
-    def _guess(self, space: str, said: Tensor, mirrored: Tensor) -> Tensor:
-        scale, mean = getattr(self, f"{space}_scale"), getattr(self, f"{space}_mean")
-        flipped = mirrored_codes(space, mirrored * scale + mean, self.identity_mirror)
-        return _mean([said * scale + mean, flipped])
 
 
 VIEWS: Final = ((0.0, 1.0), (7.0, 1.07), (-7.0, 1.07), (0.0, 0.92))
@@ -322,7 +291,7 @@ MIRROR_ROTATION: Final = torch.tensor([[1.0, -1, -1], [-1, 1, 1], [-1, 1, 1]])
 
 
 def unmirrored(output: PortraitOutput) -> PortraitOutput:
-    """What was said of mirrored pictures, told of the originals; ``codes`` stay as they are."""
+    """What was said of mirrored pictures, told of the originals."""
     order = torch.from_numpy(points.MIRROR.copy()).to(output.heat.device)
     flip = output.landmarks.new_tensor([-1.0, 1.0])
     return output._replace(
@@ -332,30 +301,3 @@ def unmirrored(output: PortraitOutput) -> PortraitOutput:
         mask=output.mask.flip(-1),
         rotation=output.rotation * MIRROR_ROTATION.to(output.rotation),
     )
-
-
-def _expression_mirror() -> Tensor:
-    names = layout.EXPRESSION_COMPONENTS
-    order = torch.arange(layout.DIMS[layout.EXPRESSION])
-    order[: len(names)] = torch.tensor([names.index(layout.mirror_name(name)) for name in names])
-    return torch.eye(layout.DIMS[layout.EXPRESSION])[order]
-
-
-def _light_mirror() -> Tensor:
-    signs = torch.ones(layout.LIGHT_SHAPE)
-    signs[[3, 4, 7]] = -1
-    return torch.diag(signs.flatten())
-
-
-_MIRROR_CODES: Final = {layout.EXPRESSION: _expression_mirror(), layout.LIGHT: _light_mirror()}
-"""Matrices that mirror a code: left and right movements change places; harmonics odd in x change sign."""
-
-
-def mirrored_codes(space: str, codes: Tensor, identity_mirror: Tensor) -> Tensor:
-    """Codes (B, dims) of the mirror image; ``identity_mirror`` (100,) are the signs of the identity's components.
-
-    Skin stays as it is, and hair too: a parting's side is not known to the codes.
-    """
-    if space == layout.IDENTITY:
-        return codes * identity_mirror
-    return codes @ _MIRROR_CODES[space].to(codes) if space in _MIRROR_CODES else codes

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.layout import DIMS
 from training.augment import Augment, AugmentConfig
 from training.backgrounds import SIDE as POOL_SIDE
 from training.backgrounds import backgrounds
@@ -39,9 +38,7 @@ def shots_with_dots(count=6):
         upright=torch.eye(3).repeat(count, 1, 1),
         rotation=torch.from_numpy(Camera(yaw=20).rotation()).float().repeat(count, 1, 1),
         eyes=torch.full((count,), 0.2),
-        codes={space: torch.randn(count, dims) for space, dims in DIMS.items()},
         mean_landmarks=torch.randn(68, 3),
-        identity_mirror=torch.ones(100),
     )
 
 
@@ -61,10 +58,10 @@ def dot(picture, channel):
 def test_dots_stay_on_their_landmarks_also_mirrored():
     torch.manual_seed(0)
     shots = shots_with_dots()
-    batches = Batches(shots, new_network(PortraitConfig(), shots), Augment(128, torch.zeros(1, 3, 8, 8), QUIET))
+    batches = Batches(shots, Augment(128, torch.zeros(1, 3, 8, 8), QUIET))
     seen = set()
     for _ in range(4):
-        sample, rotation, _ = batches.take(torch.arange(6))
+        sample, rotation = batches.take(torch.arange(6))
         for i in range(6):
             right, left = sample.landmarks[i, 36], sample.landmarks[i, 45]
             inside = bool(((sample.landmarks[i] > 0.1) & (sample.landmarks[i] < 0.9)).all())
@@ -86,7 +83,6 @@ def test_empty_pictures_have_no_head_and_no_mask(pool):
     augment = Augment(64, pool, AugmentConfig(empty=1.0))
     sample = augment(torch.from_numpy(shots.pictures).permute(0, 3, 1, 2), shots.landmarks, shots.upright)
     assert not sample.present.any()
-    assert not sample.plain.any()
     assert sample.mask.max() == 0
     assert sample.pictures.std() > 0.02
 
@@ -106,7 +102,7 @@ def test_everything_at_once_stays_a_picture_and_gives_finite_losses(pool):
     torch.manual_seed(1)
     shots = shots_with_dots(12)
     network = new_network(PortraitConfig(size=64, widths=(8, 8, 8, 8, 8), pyramid=8, blocks=1, summary=16), shots)
-    truth = Batches(shots, network, Augment(64, pool)).take(torch.arange(12))
+    truth = Batches(shots, Augment(64, pool)).take(torch.arange(12))
     assert truth.sample.pictures.shape == (12, 3, 64, 64)
     assert truth.sample.mask.shape == (12, 1, 32, 32)
     assert truth.sample.pictures.min() >= 0
