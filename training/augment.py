@@ -27,21 +27,21 @@ class AugmentConfig:
     without a head.
     """
 
-    coarse: float = 0.3
-    lost: float = 0.06
-    empty: float = 0.06
+    coarse: float = 0.2
+    lost: float = 0.04
+    empty: float = 0.04
     turn: tuple[float, float] = (7.0, 22.0)
     zoom: tuple[float, float] = (0.07, 0.18)
     shift: tuple[float, float] = (0.025, 0.09)
     torso: float = 0.85
-    beard: float = 0.2
-    glasses: float = 0.18
-    make_up: float = 0.25
-    cover: float = 0.3
+    beard: float = 0.15
+    glasses: float = 0.15
+    make_up: float = 0.2
+    cover: float = 0.2
     light: float = 0.4
-    plain: float = 0.5
+    plain: float = 0.55
     grey: float = 0.1
-    coarse_pixels: float = 0.35
+    coarse_pixels: float = 0.25
     shake: float = 0.08
     noise: float = 0.5
     jpeg: float = 0.4
