@@ -57,17 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _take(window: Window, path: Path) -> None:
-    def grab() -> None:
-        if not window.grab().save(str(path)):
-            print(f"The picture could not be written to {path}; choose another place.", file=sys.stderr)
-            QApplication.exit(2)
+    def leave(code: int, sentence: str = "") -> None:
+        if sentence:
+            print(sentence, file=sys.stderr)
         window.session.close()
-        QApplication.exit(0)
+        QApplication.exit(code)
+
+    def grab() -> None:
+        if window.grab().save(str(path)):
+            leave(0)
+        else:
+            leave(2, f"The picture could not be written to {path}; choose another place.")
 
     def too_late() -> None:
-        print("No face was drawn in time for the picture of the window.", file=sys.stderr)
-        window.session.close()
-        QApplication.exit(2)
+        leave(2, "No face was drawn in time for the picture of the window.")
 
     settle = QTimer(window, singleShot=True, interval=_SETTLE_MS)
     settle.timeout.connect(grab)
