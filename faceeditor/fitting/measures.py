@@ -32,13 +32,15 @@ def head_region(target: Target) -> NDArray[np.bool_]:
 
 def measure(face: Face, portrait: Portrait, model: FittableModel) -> dict[str, float]:
     """``psnr`` (dB) and ``ssim`` of the face over white against the photo inside the head (:func:`head_region`), in
-    sRGB at 256 pixels; ``landmark_error_percent``, the landmarks' mean distance in percent of that of the outer eye
-    corners.
+    sRGB at 256 pixels; ``psnr_covered``, the same where the face is drawn as well, and ``covered_percent``, how much
+    of the photo's head that is; ``landmark_error_percent``, the landmarks' mean distance in percent of that of the
+    outer eye corners.
     """
     target = Target.of(portrait, SIZE)
-    drawn = model.render(face.codes, face.camera, SIZE, refinement=face.refinement or None).over() / 255
+    frame = model.render(face.codes, face.camera, SIZE, refinement=face.refinement or None)
+    drawn = frame.over() / 255
     region = head_region(target)
-    squared = float(((drawn - target.srgb)[region] ** 2).mean()) if region.any() else 1.0
+    covered = region & (frame.alpha > 0.5)
     _, similar = structural_similarity(  # type: ignore[no-untyped-call]
         target.srgb, drawn.astype(np.float32), channel_axis=2, data_range=1.0, full=True
     )
@@ -47,7 +49,15 @@ def measure(face: Face, portrait: Portrait, model: FittableModel) -> dict[str, f
         places = model.landmarks(codes, face.camera.yaw).double().numpy()
     off = np.linalg.norm(face.camera.project(places, SIZE, SIZE) - target.landmarks, axis=-1)
     return {
-        "psnr": float(-10 * np.log10(max(squared, 1e-10))),
+        "psnr": _psnr(drawn, target.srgb, region),
+        "psnr_covered": _psnr(drawn, target.srgb, covered),
+        "covered_percent": float(100 * covered.sum() / max(region.sum(), 1)),
         "ssim": float(similar[region].mean()) if region.any() else 0.0,
         "landmark_error_percent": float(100 * off.mean() / points.eye_distance(target.landmarks)),
     }
+
+
+def _psnr(drawn: NDArray[np.floating], seen: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
+    """Peak signal-to-noise ratio in dB of pictures (S, S, 3) in [0, 1] over ``region``; 0 for an empty one."""
+    squared = float(((drawn - seen)[region] ** 2).mean()) if region.any() else 1.0
+    return float(-10 * np.log10(max(squared, 1e-10)))
