@@ -27,14 +27,14 @@ Person = tuple[str, int, int, int, int, int | None, str, int, dict[str, float]]
 
 PEOPLE: Final[tuple[Person, ...]] = (
     # name, seed, skin, brows, iris, hair style, hair colour, yaw, expression
-    ("Ada", 3, 16, 3, 8, 2, "auburn", 12, {"mouthSmileLeft": 0.4, "mouthSmileRight": 0.4}),
+    ("Ada", 3, 16, 3, 8, 4, "auburn", 12, {"mouthSmileLeft": 0.4, "mouthSmileRight": 0.4}),
     ("Bram", 11, 19, 6, 4, 6, "dark brown", -14, {}),
     ("Chidi", 21, 13, 7, 4, 0, "black", 8, {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}),
-    ("Dalia", 34, 14, 2, 7, 4, "brown", -18, {"browInnerUpLeft": 0.2, "browInnerUpRight": 0.2}),
+    ("Dalia", 34, 14, 2, 7, 5, "brown", -18, {"browInnerUpLeft": 0.2, "browInnerUpRight": 0.2}),
     ("Emil", 45, 10, 8, 3, 9, "grey", 15, {}),
     ("Fatou", 52, 12, 1, 4, 3, "black", -8, {"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}),
     ("Goran", 68, 5, 9, 0, None, "brown", 20, {}),
-    ("Hana", 77, 15, 4, 2, 5, "dark brown", 5, {"mouthSmileLeft": 0.15, "mouthSmileRight": 0.15}),
+    ("Hana", 77, 15, 4, 2, 2, "dark brown", 5, {"mouthSmileLeft": 0.15, "mouthSmileRight": 0.15}),
 )
 
 
