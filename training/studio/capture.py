@@ -141,7 +141,7 @@ def read_shard(path: Path) -> Arrays:
 def _write_shard(path: Path, items: Sequence[Mapping[str, NDArray[Any]]]) -> None:
     stacked = {name: np.stack([item[name] for item in items]) for name in items[0]}
     with atomic_write(path) as beside:
-        np.savez_compressed(beside, **stacked)  # type: ignore[arg-type]
+        np.savez(beside, **stacked)  # type: ignore[arg-type]
 
 
 def capture(data: StudioDataset, folder: Path, workers: int) -> Iterator[int]:
