@@ -41,9 +41,9 @@ python3 -m pip install -q --no-index --no-deps --no-compile --target "$site" "$h
 export PYTHONPATH="$here/..:$site" PYTHONUNBUFFERED=1
 module=$1 name=$2
 shift 2
-mkdir -p "$out/work"
-[ -f "$here/last.ckpt" ] && [ ! -f "$out/work/last.ckpt" ] && cp "$here/last.ckpt" "$out/work/"
-python3 -m "training.$module" "$name" --work "$out/work" --data "$here/data" --out "$out/bundle" "$@"
+mkdir -p "$out/run"
+[ -f "$here/last.ckpt" ] && [ ! -f "$out/run/last.ckpt" ] && cp "$here/last.ckpt" "$out/run/"
+python3 -m "training.$module" "$name" --work "$out/run" --data "$here/data" --out "$out/bundle" "$@"
 """
 
 
