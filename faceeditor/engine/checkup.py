@@ -15,7 +15,7 @@ import torch
 from faceeditor.engine.runtime import available_cores, cuda_available
 from faceeditor.errors import UserError
 from faceeditor.models.bundle import find_bundles, read_bundle
-from faceeditor.rendering.raster import GLRasteriser
+from faceeditor.rendering.raster_gl import GLRasteriser
 from faceeditor.resources import has_screen, user_config_dir, user_data_dir
 
 REINSTALL: Final = "Install the program again: python3 dev.py setup"

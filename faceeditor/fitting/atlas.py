@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from faceeditor.faces.camera import TARGET, Camera
 from faceeditor.models.contract import Surface
-from faceeditor.rendering.raster import SoftwareRasteriser
+from faceeditor.rendering.raster import Scene
+from faceeditor.rendering.raster_numpy import SoftwareRasteriser
 
 Floats = NDArray[np.float32]
 
@@ -39,8 +40,8 @@ class Atlas:
         corners = flat[faces]
         turned = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] < 0
         corners[turned] = corners[turned][:, ::-1]
-        nothing_else = len(faces)
-        ids = SoftwareRasteriser().visible(corners.astype(np.float32), nothing_else, None, FLAT, size, 1)[0].ravel()
+        scene = Scene(corners.astype(np.float32), len(faces))
+        ids = SoftwareRasteriser().visible(scene, FLAT, size, 1)[0].ravel()
         texel = np.flatnonzero(ids >= 0)
         face = ids[texel].astype(np.int64)
         centre = np.stack([(texel % size + 0.5) / size, 1 - (texel // size + 0.5) / size], axis=-1)

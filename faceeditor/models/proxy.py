@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import HAIR_STYLES
 from faceeditor.models.template import Template
-from faceeditor.rendering.raster import Cards, Ints, Rasteriser, make_rasteriser
+from faceeditor.rendering.raster import Cards, Ints, Rasteriser, Scene
+from faceeditor.rendering.rasterisers import make_rasteriser
 
 FAINTEST: Final = 0.02
 """A hair style with less weight than this is not drawn."""
@@ -149,4 +150,5 @@ class Proxy:
             self._rasteriser = make_rasteriser()
         topology = geometry.topology
         triangles = geometry.vertices.detach()[topology.faces].cpu().numpy()
-        return self._rasteriser.visible(triangles, topology.cards_from, topology.cards, camera, size, layers, floor)
+        scene = Scene(triangles, topology.cards_from, topology.cards, floor)
+        return self._rasteriser.visible(scene, camera, size, layers)

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -45,23 +46,30 @@ def told(monkeypatch):
     return sentences
 
 
-@pytest.fixture
-def window(qtbot, session, told, monkeypatch):
-    """An open window with three faces, the first of them current and drawn."""
+@contextmanager
+def shown(qtbot, session, monkeypatch, timeout=10_000):
+    """A window over ``session``, complete, in front, its first face drawn in full; closing it asks nothing."""
     monkeypatch.setattr(dialogs, "ask_unsaved", lambda parent, names: dialogs.Answer.DISCARD)
-
-    def samples():
-        return session.document.populate([tiny_face(name, seed) for seed, name in enumerate(("Ann", "Bob", "Cyd"))])
-
-    monkeypatch.setattr(session, "samples", samples)
     window = Window(session)
     qtbot.addWidget(window)
-    with qtbot.waitSignal(window.presenter.settled, timeout=10_000):
+    with qtbot.waitSignal(window.presenter.settled, timeout=timeout):
         window.show()
     window.activateWindow()
     qtbot.waitActive(window)
     window.inspector.finish_building()
     yield window
     window.close()
+
+
+@pytest.fixture
+def window(qtbot, session, told, monkeypatch):
+    """An open window with three faces, the first of them current and drawn."""
+
+    def samples():
+        return session.document.populate([tiny_face(name, seed) for seed, name in enumerate(("Ann", "Bob", "Cyd"))])
+
+    monkeypatch.setattr(session, "samples", samples)
+    with shown(qtbot, session, monkeypatch) as window:
+        yield window
     qtbot.wait(1)
     gc.collect()  # here, and not by chance on another thread while the next window lives

@@ -34,7 +34,7 @@ from faceeditor.models.contract import FittableModel, MeshModel, Quality, Radian
 from faceeditor.models.guided import GuidedHead
 from faceeditor.models.template import Template
 from faceeditor.rendering import harmonics
-from faceeditor.rendering.raster import SoftwareRasteriser
+from faceeditor.rendering.raster_numpy import SoftwareRasteriser
 from faceeditor.resources import resource_path
 
 SIZE = 96

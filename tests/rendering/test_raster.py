@@ -1,6 +1,7 @@
 """OpenGL and numpy find the same triangles: on the template's head with hair, and on small scenes made for one rule."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ import torch
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import DIMS, IDENTITY
 from faceeditor.models.bundle import load_model
-from faceeditor.rendering.raster import NOTHING, Cards, GLRasteriser, SoftwareRasteriser, make_rasteriser
+from faceeditor.rendering.raster import NOTHING, Cards, Scene
+from faceeditor.rendering.raster_gl import GLRasteriser
+from faceeditor.rendering.raster_numpy import SoftwareRasteriser
+from faceeditor.rendering.rasterisers import make_rasteriser
 
 SIZE = 96
 LAYERS = 5
@@ -29,7 +33,7 @@ def rasteriser(request):
 
 @pytest.fixture(scope="module")
 def head():
-    """Corners of the head's triangles, of its lashes and of a hair style, and cards with holes in stripes."""
+    """The head's triangles, its lashes and a hair style, the cards with holes in stripes."""
     template = load_model("template-studio")
     identity = 0.8 * torch.randn(1, DIMS[IDENTITY], generator=torch.Generator().manual_seed(4))
     vertices = template.vertices(identity, torch.zeros(1, 53))
@@ -44,7 +48,7 @@ def head():
         ]
     )
     stripes = np.where(np.arange(64)[None] % 16 < 9, 255, 0).astype(np.uint8).repeat(64, axis=0)
-    return triangles, template.cards_from, Cards(uv.numpy(), stripes)
+    return Scene(triangles, template.cards_from, Cards(uv.numpy(), stripes))
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,8 @@ def head():
     ids=["front", "left", "right", "above"],
 )
 def test_opengl_and_numpy_agree(opengl, head, camera):
-    triangles, cards_from, cards = head
-    drawn = opengl.visible(triangles, cards_from, cards, camera, SIZE, LAYERS)
-    counted = SoftwareRasteriser().visible(triangles, cards_from, cards, camera, SIZE, LAYERS)
+    drawn = opengl.visible(head, camera, SIZE, LAYERS)
+    counted = SoftwareRasteriser().visible(head, camera, SIZE, LAYERS)
     assert drawn.shape == counted.shape == (LAYERS, SIZE, SIZE)
     assert drawn.dtype == counted.dtype == np.int32
     assert (drawn[1] >= 0).sum() > 300
@@ -71,10 +74,9 @@ def test_opengl_and_numpy_agree(opengl, head, camera):
 
 
 def test_layers_hold_what_their_names_say(opengl, head):
-    triangles, cards_from, cards = head
-    ids = opengl.visible(triangles, cards_from, cards, Camera(yaw=30), SIZE, LAYERS)
-    assert ids[0].max() < cards_from
-    assert ids[1:][ids[1:] >= 0].min() >= cards_from
+    ids = opengl.visible(head, Camera(yaw=30), SIZE, LAYERS)
+    assert ids[0].max() < head.cards_from
+    assert ids[1:][ids[1:] >= 0].min() >= head.cards_from
     for nearer, farther in itertools.pairwise(ids[1:]):
         assert (nearer[farther >= 0] >= 0).all()
         both = farther >= 0
@@ -82,18 +84,18 @@ def test_layers_hold_what_their_names_say(opengl, head):
 
 
 def test_fewer_layers_are_the_first_ones(opengl, head):
-    triangles, cards_from, cards = head
-    many = opengl.visible(triangles, cards_from, cards, Camera(), SIZE, LAYERS)
-    few = opengl.visible(triangles, cards_from, cards, Camera(), SIZE, 2)
+    many = opengl.visible(head, Camera(), SIZE, LAYERS)
+    few = opengl.visible(head, Camera(), SIZE, 2)
     assert np.array_equal(few, many[:2])
 
 
 def test_a_frame_does_not_depend_on_the_one_before(opengl, head):
-    triangles, cards_from, cards = head
-    first = opengl.visible(triangles, cards_from, cards, Camera(), SIZE, LAYERS)
-    opengl.visible(triangles[:cards_from], cards_from, None, Camera(yaw=70), 48, 3)
-    opengl.visible(triangles, cards_from, Cards(cards.corner_uv, 0 * cards.opacity), Camera(yaw=70), SIZE, LAYERS)
-    assert np.array_equal(opengl.visible(triangles, cards_from, cards, Camera(), SIZE, LAYERS), first)
+    first = opengl.visible(head, Camera(), SIZE, LAYERS)
+    bald = Scene(head.triangles[: head.cards_from], head.cards_from)
+    opengl.visible(bald, Camera(yaw=70), 48, 3)
+    holes = replace(head, cards=Cards(head.cards.corner_uv, 0 * head.cards.opacity))
+    opengl.visible(holes, Camera(yaw=70), SIZE, LAYERS)
+    assert np.array_equal(opengl.visible(head, Camera(), SIZE, LAYERS), first)
 
 
 def plate(z, half=0.05, centre=(0.0, 0.02), turned=False):
@@ -112,9 +114,8 @@ def seen(rasteriser, opaque, cards, opacity=SOLID, layers=4, camera=None):
     """Plates' numbers (layers,) in the middle of the picture: triangles two by two."""
     triangles = np.concatenate([*opaque, *cards])
     uv = np.tile(PLATE_UV, (len(cards), 1, 1))
-    ids = rasteriser.visible(
-        triangles, 2 * len(opaque), Cards(uv, opacity) if cards else None, camera or Camera(), 33, layers
-    )
+    scene = Scene(triangles, 2 * len(opaque), Cards(uv, opacity) if cards else None)
+    ids = rasteriser.visible(scene, camera or Camera(), 33, layers)
     middle = ids[:, 16, 16]
     return np.where(middle == NOTHING, NOTHING, middle // 2).tolist()
 
@@ -137,9 +138,8 @@ def test_rays_pass_what_lies_below_the_floor(rasteriser, yaw):
     cards = Cards(np.tile(PLATE_UV, (1, 1, 1)), SOLID)
     for first, triangles in enumerate(([far, near], [far, near])):
         opaque = 2 * (2 - first)
-        ids = rasteriser.visible(
-            np.concatenate(triangles), opaque, cards if first else None, camera, size, 2, floor=floor
-        )
+        scene = Scene(np.concatenate(triangles), opaque, cards if first else None, floor)
+        ids = rasteriser.visible(scene, camera, size, 2)
         shown = ids.max(0) >= 2
         rows, columns = np.nonzero(shown)
         x, y = camera.project(np.array([0.0, floor, 0.05]), size, size)
@@ -174,14 +174,14 @@ def test_rays_pass_the_holes_of_a_card(rasteriser):
 def test_row_0_of_the_opacity_is_at_v_0(rasteriser):
     lower = SOLID.copy()
     lower[:4] = 0
-    ids = rasteriser.visible(plate(0.0), 0, Cards(0.1 + 0.8 * PLATE_UV, lower), Camera(), 64, 2)
+    ids = rasteriser.visible(Scene(plate(0.0), 0, Cards(0.1 + 0.8 * PLATE_UV, lower)), Camera(), 64, 2)
     rows = np.flatnonzero((ids[1] >= 0).any(1))
     assert rows.min() <= 24
     assert 30 <= rows.max() <= 34
 
 
 def test_nothing_before_the_camera_is_an_empty_picture(rasteriser):
-    ids = rasteriser.visible(plate(3.0), 2, None, Camera(), 16, 2)
+    ids = rasteriser.visible(Scene(plate(3.0), 2), Camera(), 16, 2)
     assert (ids == NOTHING).all()
 
 
