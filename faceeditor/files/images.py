@@ -3,7 +3,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import OpenEXR
@@ -44,21 +44,26 @@ def read_image_srgb(path: Path | str) -> Picture:
 def read_image_srgba(path: Path | str) -> Picture:
     """Like :func:`read_image_srgb`, with straight alpha (H, W, 4)."""
     file = require_file(path)
+    return decode_image_srgba(file, str(file))
+
+
+def decode_image_srgba(source: Path | BinaryIO, name: str) -> Picture:
+    """Like :func:`read_image_srgba`, from an open stream too; errors call it ``name``."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with open_picture(file) as image:
-                _refuse_huge(file, *image.size)
+            with open_picture(source) as image:
+                _refuse_huge(name, *image.size)
                 image.load()
                 return _upright_srgba(image)
     except UserError:
         raise
     except Image.DecompressionBombError:
-        raise _huge(file) from None
+        raise _huge(name) from None
     except UnidentifiedImageError:
-        raise UserError(f"{file} is not a picture this program knows; use PNG, JPEG, WebP, TIFF or GIF.") from None
+        raise UserError(f"{name} is not a picture this program knows; use PNG, JPEG, WebP, TIFF or GIF.") from None
     except Exception as error:  # a decoder fed with a damaged file may raise anything
-        raise UserError(f"{file} is damaged and cannot be read whole; open another copy of it.") from error
+        raise UserError(f"{name} is damaged and cannot be read whole; open another copy of it.") from error
 
 
 def write_image(path: Path | str, image_srgb: Picture, provenance: Provenance) -> None:
@@ -126,8 +131,8 @@ def write_exr(
         file.write(str(beside))
 
 
-def open_picture(file: Path) -> Image.Image:
-    """Pillow's picture of a file, not decoded yet, by one of the decoders named in ``READABLE``."""
+def open_picture(file: Path | BinaryIO) -> Image.Image:
+    """Pillow's picture of a file or stream, not decoded yet, by one of the decoders named in ``READABLE``."""
     Image.init()
     return Image.open(file, formats=[name for name in READABLE if name in Image.OPEN])
 
@@ -172,13 +177,13 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
     return ImageCms.ImageCmsProfile(io.BytesIO(content)) if content else None
 
 
-def _refuse_huge(file: Path, width: int, height: int) -> None:
+def _refuse_huge(name: str, width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise _huge(file)
+        raise _huge(name)
 
 
-def _huge(file: Path) -> UserError:
-    return UserError(f"{file} has more than {MOST_PIXELS // 10**6} million pixels; make it smaller first.")
+def _huge(name: str) -> UserError:
+    return UserError(f"{name} has more than {MOST_PIXELS // 10**6} million pixels; make it smaller first.")
 
 
 def _half(plane: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
