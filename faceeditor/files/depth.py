@@ -34,7 +34,8 @@ class Intrinsics:
 
 
 def read_intrinsics(path: Path) -> Intrinsics:
-    """The camera in a JSON file ``{"fx", "fy", "cx", "cy", "unit": "mm" or "m"}`` or ``{"K": 3 x 3, "unit"}``.
+    """The camera in a JSON file ``{"fx", "fy", "cx", "cy", "unit"}`` or ``{"K": 3 x 3, "unit"}``; ``unit`` is "mm",
+    "m", the metres that one step of the picture's numbers means, or left out.
 
     Raises ``UserError`` when the file is missing or tells none.
     """
@@ -46,12 +47,13 @@ def read_intrinsics(path: Path) -> Intrinsics:
             matrix = np.asarray(told["K"], np.float64).reshape(3, 3)
             told |= {"fx": matrix[0, 0], "fy": matrix[1, 1], "cx": matrix[0, 2], "cy": matrix[1, 2]}
         fx, fy, cx, cy = (float(told[name]) for name in ("fx", "fy", "cx", "cy"))
-        unit = UNITS[told["unit"]] if "unit" in told else None
+        unit = told.get("unit")
+        metres = None if unit is None else UNITS[unit] if isinstance(unit, str) else float(unit)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} tells no camera; it needs fx, fy, cx and cy in pixels, and unit mm or m.") from error
-    if not np.isfinite([fx, fy, cx, cy]).all() or min(fx, fy) <= 0:
-        raise UserError(f"{path} tells a camera without a lens; fx and fy must be above 0 pixels.")
-    return Intrinsics(fx, fy, cx, cy, unit)
+    if not np.isfinite([fx, fy, cx, cy, metres or 1]).all() or min(fx, fy, 1 if metres is None else metres) <= 0:
+        raise UserError(f"{path} tells an impossible camera; fx, fy and unit must be above 0.")
+    return Intrinsics(fx, fy, cx, cy, metres)
 
 
 def read_depth_picture(file: Path) -> NDArray[Any] | None:

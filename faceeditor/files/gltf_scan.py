@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
 from faceeditor.faces.scan import Picture, Points, Scan, joined
-from faceeditor.files.claims import MOST_VERTICES, cut_off, too_many
+from faceeditor.files.claims import MOST_VERTICES, too_many
 from faceeditor.rendering.colour import linear_to_srgb8
 
 MAGIC: Final = b"glTF"
@@ -41,8 +41,8 @@ Decoder = Callable[[bytes], Picture]
 
 
 def read_gltf(file: Path, data: bytes, neighbour: Neighbour, decode: Decoder) -> Scan:
-    """The scan in ``data``. Raises ``UserError`` for what is cut off or needs an unknown extension, ``ValueError`` and
-    the like for other damage.
+    """The scan in ``data``. Raises ``UserError`` for what needs an unknown extension or has no mesh, ``EOFError`` for
+    what is cut off, ``ValueError`` and the like for other damage.
     """
     header, blob = _chunks(file, data) if data.startswith(MAGIC) else (json.loads(data), None)
     unknown = set(header.get("extensionsRequired", ())) - UNDERSTOOD
@@ -68,13 +68,13 @@ def _chunks(file: Path, data: bytes) -> tuple[dict[str, Any], bytes | None]:
     if version != 2:
         raise UserError(f"{file} is glTF {version}; only version 2 can be read, so export it again.")
     if length > len(data):
-        raise cut_off(file)
+        raise EOFError("the header claims more than there is")
     found: dict[bytes, bytes] = {}
     position = 12
     while position + 8 <= length:
         size, kind = struct.unpack_from("<I4s", data, position)
         if position + 8 + size > len(data):
-            raise cut_off(file)
+            raise EOFError("the header claims more than there is")
         found.setdefault(kind, data[position + 8 : position + 8 + size])
         position += 8 + size
     return json.loads(found[b"JSON"]), found.get(b"BIN\0")

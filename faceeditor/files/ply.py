@@ -5,14 +5,12 @@ The header's claims are held against the file's size before anything is made fro
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceeditor.faces.scan import Points, Scan
-from faceeditor.files.claims import cut_off
 from faceeditor.files.corners import fan, split_corners
 from faceeditor.files.numbers import colours8, numbers
 
@@ -52,15 +50,15 @@ class Lists(NamedTuple):
 Columns = dict[str, NDArray[Any] | Lists]
 
 
-def read_ply(file: Path, data: bytes) -> tuple[Scan, str | None]:
+def read_ply(data: bytes) -> tuple[Scan, str | None]:
     """The scan in ``data`` and the name of its texture's picture, if the header tells one.
 
-    Raises ``UserError`` where the header claims more than the file has, and ``ValueError`` for other damage.
+    Raises ``EOFError`` where the header claims more than the file has, ``ValueError`` and the like for other damage.
     """
     elements, text, big, texture, start = _header(data)
     least = sum(_least_size(element, text) for element in elements)
     if least > len(data) - start + 1:
-        raise cut_off(file)
+        raise EOFError("the header claims more than there is")
     body = _Text(data[start:]) if text else _Binary(data[start:], big)
     tables: dict[str, Columns] = {}
     position = 0
@@ -191,7 +189,7 @@ def _read_unlike(element: Element, body: _Text | _Binary, position: int) -> tupl
             places[name].append(position)
             position += length * body.size(kind)
             if length < 0 or position > most:
-                raise ValueError("a list is longer than the file")
+                raise EOFError("a list is longer than the file")
     columns: Columns = {}
     for entry in element.properties:
         counts = np.array(lengths[entry.name] or [1] * element.count, np.int64)
@@ -207,7 +205,7 @@ def _read_unlike(element: Element, body: _Text | _Binary, position: int) -> tupl
 def _one(body: _Text | _Binary, position: int, kind: np.dtype[Any]) -> int:
     """One length; bytes are read by Python, which is faster than by numpy for single ones."""
     if position >= len(body.units):
-        raise ValueError("the file ends within a list")
+        raise EOFError("the file ends within a list")
     if kind.itemsize == 1 or isinstance(body, _Text):
         return int(body.units[position])
     return int(body.view(body.units[position : position + kind.itemsize][None], kind)[0, 0])

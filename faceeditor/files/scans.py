@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from trimesh.exchange.obj import load_obj
-from trimesh.exchange.off import load_off
-from trimesh.exchange.stl import load_stl_ascii
 from trimesh.resolvers import Resolver
 
 from faceeditor.errors import UserError
@@ -28,6 +26,7 @@ from faceeditor.files.depth import Intrinsics, back_projected, read_depth_pictur
 from faceeditor.files.gltf_scan import read_gltf
 from faceeditor.files.images import MOST_PIXELS, READABLE, decode_image_srgba
 from faceeditor.files.numbers import colours8, numbers
+from faceeditor.files.off import read_off
 from faceeditor.files.ply import read_ply
 
 LEAST_POINTS: Final = 100
@@ -39,6 +38,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 _STL_HEADER: Final = 84
 _STL_TRIANGLE: Final = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])
+_STL_CORNER: Final = re.compile(r"\bvertex\s([^\n\r]*)", re.IGNORECASE)
 
 
 def read_scan(path: Path | str, intrinsics: Intrinsics | None = None) -> Scan:
@@ -60,6 +60,8 @@ def read_scan(path: Path | str, intrinsics: Intrinsics | None = None) -> Scan:
             return _checked(file, reader(file, intrinsics))
     except UserError:
         raise
+    except EOFError:
+        raise cut_off(file) from None
     except Exception as error:  # a reader fed with a damaged file may raise anything
         raise UserError(f"{file} is damaged or no {file.suffix[1:].upper()} file; export the scan again.") from error
 
@@ -95,7 +97,7 @@ def _fitting(column: NDArray[Number] | None, count: int) -> NDArray[Number] | No
 
 
 def _read_ply(file: Path, _: Intrinsics | None) -> Scan:
-    scan, picture = read_ply(file, file.read_bytes())
+    scan, picture = read_ply(file.read_bytes())
     if picture is None or scan.uv is None:
         return scan
     try:
@@ -144,7 +146,7 @@ def _pixels(image: Image.Image) -> Picture | None:
 
 
 def _read_off(file: Path, _: Intrinsics | None) -> Scan:
-    return _piece(load_off(io.StringIO(_text(file))))
+    return read_off(_text(file))
 
 
 def _read_stl(file: Path, _: Intrinsics | None) -> Scan:
@@ -155,12 +157,10 @@ def _read_stl(file: Path, _: Intrinsics | None) -> Scan:
         corners = np.frombuffer(data, _STL_TRIANGLE, told, _STL_HEADER)["corners"].reshape(-1, 3)
     elif data[:5].lower() == b"solid" and b"\0" not in data:
         if b"endsolid" not in data.lower()[-4096:]:
-            raise cut_off(file)
-        loaded = load_stl_ascii(io.StringIO(_text(file)))
-        solids = loaded.get("geometry", {"solid": loaded}).values()
-        corners = np.concatenate([np.zeros((0, 3)), *(solid["vertices"] for solid in solids)])
+            raise EOFError
+        corners = numbers(" ".join(_STL_CORNER.findall(_text(file)))).reshape(-1, 3)
     else:
-        raise cut_off(file)
+        raise EOFError
     if len(corners) > 6 * MOST_VERTICES:
         raise too_many(file)
     group, first = weld(corners + 0.0)
