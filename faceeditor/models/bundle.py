@@ -28,6 +28,7 @@ ARCHITECTURES: Final[dict[str, str]] = {
     "template": "faceeditor.models.template:Template",
     "guided": "faceeditor.models.guided:GuidedHead",
     "portrait": "faceeditor.models.portrait:PortraitNetwork",
+    "imface": "faceeditor.models.imface:ImFace",
 }
 """Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for.
 """

@@ -114,6 +114,27 @@ class FittableModel(RadianceModel, Protocol):
         ...
 
 
+@runtime_checkable
+class SurfaceModel(Model, Protocol):
+    """Tells how far points are from a face, and where on the template they belong. All in head space and metres.
+
+    ``detail`` scales the fine detail of a face: 0 is none, 1 is its own. What depends on the codes alone is cached
+    between calls.
+    """
+
+    def sdf(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
+        """Signed distances (N,) of ``points`` (N, 3), negative behind the surface."""
+        ...
+
+    def to_template(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
+        """The points (N, 3) of the template face that ``points`` (N, 3) correspond to."""
+        ...
+
+    def landmarks(self, codes: Codes) -> NDArray[np.float32]:
+        """The landmarks (k, 3) that the model is built around."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """Points of a face in head space, with gradients.
@@ -144,7 +165,12 @@ class Drawing:
     depth: torch.Tensor
 
 
-CAPABILITIES: dict[str, type] = {"radiance": RadianceModel, "mesh": MeshModel, "fitting": FittableModel}
+CAPABILITIES: dict[str, type] = {
+    "radiance": RadianceModel,
+    "mesh": MeshModel,
+    "fitting": FittableModel,
+    "surface": SurfaceModel,
+}
 """The names that ``faceeditor info`` prints."""
 
 
