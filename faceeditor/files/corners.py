@@ -22,28 +22,55 @@ def fan(lengths: Ints) -> Ints:
     return np.stack([starts, starts + within + 1, starts + within + 2], axis=1)
 
 
-def split_corners(scan: Scan, vertex: NDArray[Any], triangles: Ints, uv: Points | None) -> Scan:
-    """``scan`` with faces: ``vertex`` (corners,) is the vertex of each corner, ``triangles`` (T, 3) are of corners.
+def split_corners(
+    scan: Scan,
+    vertex: NDArray[Any],
+    triangles: Ints,
+    places: Points | None = None,
+    place: Ints | None = None,
+) -> Scan:
+    """``scan`` with faces: ``vertex`` (C,) is the vertex of each corner, ``triangles`` (T, 3) are of corners.
 
-    With ``uv`` (corners, 2) a vertex is copied for each place it has in the texture. Raises ``ValueError`` where a
-    corner's vertex is not there.
+    ``places`` (K, 2) are places in the texture, ``place`` (C,) says which of them each corner has (by default there is
+    one for each corner); a vertex that has several is copied. Raises ``ValueError`` where a corner's vertex is missing.
     """
     vertex = np.asarray(vertex, np.int64)
     if len(vertex) and (vertex.min() < 0 or vertex.max() >= len(scan.vertices)):
         raise ValueError("a face names a vertex that is not there")
     if not len(triangles):
         return scan
-    if uv is None:
+    if places is None:
         return replace(scan, faces=vertex[triangles].astype(np.int32))
-    group, first = weld(np.column_stack([vertex, uv]))
-    kept = vertex[first]
+    if place is None:
+        place, first = weld(places)
+        places = places[first]
+    only = np.zeros(len(scan.vertices), np.int64)
+    only[vertex] = place
+    if (only[vertex] == place).all():
+        return replace(scan, faces=vertex[triangles].astype(np.int32), uv=places[only])
+    _, first, group = np.unique(vertex * len(places) + place, return_index=True, return_inverse=True)
+    copied = _taken(scan, vertex[first])
+    return replace(copied, faces=group[triangles].astype(np.int32), uv=places[place[first]])
+
+
+def compacted(scan: Scan) -> Scan:
+    """``scan`` without the vertices that no face names."""
+    if scan.faces is None:
+        return scan
+    used = np.zeros(len(scan.vertices), bool)
+    used[scan.faces] = True
+    number = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    return replace(_taken(scan, np.flatnonzero(used)), faces=number[scan.faces])
+
+
+def _taken(scan: Scan, kept: Ints) -> Scan:
+    """``scan`` with only the vertices ``kept``, some perhaps several times; its faces are left as they are."""
     return replace(
         scan,
         vertices=scan.vertices[kept],
-        faces=group[triangles].astype(np.int32),
         normals=None if scan.normals is None else scan.normals[kept],
         colours_srgb=None if scan.colours_srgb is None else scan.colours_srgb[kept],
-        uv=uv[first],
+        uv=None if scan.uv is None else scan.uv[kept],
     )
 
 

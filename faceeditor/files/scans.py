@@ -13,19 +13,17 @@ from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from trimesh.exchange.obj import load_obj
-from trimesh.resolvers import Resolver
 
 from faceeditor.errors import UserError
-from faceeditor.faces.scan import Picture, Points, Scan, joined
+from faceeditor.faces.scan import Picture, Points, Scan
 from faceeditor.files.atomic import require_file
 from faceeditor.files.claims import MOST_BYTES, MOST_VERTICES, cut_off, too_many
 from faceeditor.files.corners import weld
 from faceeditor.files.depth import Intrinsics, back_projected, read_depth_picture, read_intrinsics
 from faceeditor.files.gltf_scan import read_gltf
-from faceeditor.files.images import MOST_PIXELS, READABLE, decode_image_srgba
+from faceeditor.files.images import decode_image_srgba
 from faceeditor.files.numbers import colours8, numbers
+from faceeditor.files.obj import read_obj
 from faceeditor.files.off import read_off
 from faceeditor.files.ply import read_ply
 
@@ -111,38 +109,7 @@ def _read_gltf(file: Path, _: Intrinsics | None) -> Scan:
 
 
 def _read_obj(file: Path, _: Intrinsics | None) -> Scan:
-    loaded = load_obj(io.StringIO(_text(file)), resolver=_Beside(file))
-    pieces = [_piece(entry) for entry in loaded.get("geometry", {"points": loaded}).values()]
-    if not pieces:
-        raise UserError(f"There is no mesh in {file}; choose another file.")
-    return joined(pieces)
-
-
-def _piece(entry: dict[str, Any]) -> Scan:
-    """A scan of the arguments that trimesh would make a mesh from."""
-    visual = entry.get("visual")
-    uv, material = getattr(visual, "uv", None), getattr(visual, "material", None)
-    image = getattr(material, "image", None)
-    colours = entry.get("vertex_colors")
-    normals = entry.get("vertex_normals")
-    return Scan(
-        vertices=np.asarray(entry["vertices"], np.float64)[:, :3],
-        faces=np.asarray(entry["faces"], np.int32).reshape(-1, 3) if "faces" in entry else None,
-        normals=None if normals is None else np.asarray(normals, np.float64),
-        colours_srgb=None if colours is None else colours8(np.asarray(colours)[:, :3]),
-        uv=None if uv is None else np.asarray(uv, np.float64)[:, :2],
-        texture_srgb=None if image is None or uv is None else _pixels(image),
-    )
-
-
-def _pixels(image: Image.Image) -> Picture | None:
-    """The pixels of a picture that trimesh opened; a scan with a damaged picture is still a scan."""
-    if image.format not in READABLE or image.width * image.height > MOST_PIXELS:
-        return None
-    try:
-        return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError):
-        return None
+    return read_obj(_text(file), _Beside(file).get, _decode)
 
 
 def _read_off(file: Path, _: Intrinsics | None) -> Scan:
@@ -248,30 +215,18 @@ def _decode(data: bytes) -> Picture:
     return np.ascontiguousarray(decode_image_srgba(io.BytesIO(data), "The texture")[..., :3])
 
 
-class _Beside(Resolver):
-    """Files in a scan's own folder, and only those."""
+class _Beside:
+    """Files in a scan's own folder or below it, and only those."""
 
     def __init__(self, scan: Path) -> None:
         self._folder = scan.resolve().parent
 
-    def get(self, key: str) -> bytes:
-        """The content of a file. Raises ``OSError`` where there is none, or it is no material and no picture."""
-        file = (self._folder / unquote(key.strip().replace("\\", "/"))).resolve()
+    def get(self, name: str) -> bytes:
+        """The content of a file. Raises ``OSError`` where there is none."""
+        file = (self._folder / unquote(name.strip().replace("\\", "/"))).resolve()
         if not file.is_relative_to(self._folder) or file.stat().st_size > MOST_BYTES:
-            raise FileNotFoundError(key)
+            raise FileNotFoundError(name)
         return file.read_bytes()
-
-    def write(self, name: str, data: Any) -> None:
-        """Never: this only reads."""
-        raise NotImplementedError(name)
-
-    def namespaced(self, namespace: str) -> Resolver:
-        """The same folder."""
-        return self
-
-    def keys(self) -> list[str]:
-        """The names in the folder."""
-        return [entry.name for entry in self._folder.iterdir()]
 
 
 _READERS: Final[dict[str, Callable[[Path, Intrinsics | None], Scan]]] = {

@@ -162,6 +162,18 @@ def polygon_ply(points, polygons, form, lists):
     return header + body
 
 
+def test_an_obj_with_relative_indices_and_corners_of_every_kind(tmp_path):
+    (tmp_path / "a.obj").write_text(
+        "o one\nv 0 0 0 1 0 0\nv 1 0 0 0 1 0\nv 1 1 0 0 0 1\nv 0 1 0 1 1 1\nf -4 -3 \\\n  -2 -1\n"
+        "o two\nv 0 0 5 1 0 0\nv 1 0 5 0 1 0\nv 1 1 5 0 0 1\nvn 0 0 1\nvt 0 0\nf\t-3//-1 -2//-1 -1//-1\nf 1/1 2 7/1/1\n"
+    )
+    scan = read_scan(tmp_path / "a.obj")
+    assert scan.faces.tolist() == [[0, 1, 2], [0, 2, 3], [4, 5, 6], [0, 1, 6]]
+    assert scan.vertices[6].tolist() == [1, 1, 5]
+    assert scan.colours_srgb[:4].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
+    assert scan.uv is None
+
+
 def test_an_off_with_normals_colours_and_quads(tmp_path):
     (tmp_path / "a.off").write_text(
         "CNOFF # two faces\n5 2 0\n0 0 0 0 0 1 255 0 0 255\n1 0 0 0 0 1 0 9 0 255\n1 1 0 0 0 1 0 0 7 255\n\n"
