@@ -38,19 +38,20 @@ def read_obj(text: str, neighbour: Neighbour, decode: Decoder) -> Scan:
     the like for damage.
     """
     lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
-    table = _rows(lines, "v")
+    words = np.array([line[:2] for line in lines], "U2")
+    table = _rows(lines, words, "v")
     scan = Scan(
         vertices=np.ascontiguousarray(table[:, :3]),
         colours_srgb=colours8(table[:, 3:6]) if table.shape[1] >= 6 else None,
     )
-    at = np.array([number for number, line in enumerate(lines) if line.startswith(("f ", "f\t"))], np.int64)
+    at = _where(words, "f")
     if not len(at):
         return scan
-    corners = _corners([lines[number][2:] for number in at])
+    corners = _corners([lines[number][2:] for number in at.tolist()])
     if (corners.indices < 0).any():
-        corners = _absolute(corners, lines, at)
-    places, normals = _rows(lines, "vt", 2), _rows(lines, "vn")
-    pictures = _pictures(lines, at, neighbour, decode)
+        corners = _absolute(corners, words, at)
+    places, normals = _rows(lines, words, "vt", 2), _rows(lines, words, "vn")
+    pictures = _pictures(lines, words, at, neighbour, decode)
     pieces = [
         _piece(scan, corners, np.flatnonzero(pictures.of_polygon == number), picture, places, normals)
         for number, picture in enumerate(pictures.all)
@@ -58,10 +59,16 @@ def read_obj(text: str, neighbour: Neighbour, decode: Decoder) -> Scan:
     return joined([compacted(piece) for piece in pieces] if len(pieces) > 1 else pieces)
 
 
-def _rows(lines: list[str], word: str, columns: int = 3) -> NDArray[np.float64]:
+def _where(words: NDArray[np.str_], word: str) -> Ints:
+    """The lines that begin with ``word``, of which ``words`` are the first two letters."""
+    if len(word) == 2:
+        return np.flatnonzero(words == word)
+    return np.flatnonzero((words == f"{word} ") | (words == f"{word}\t"))
+
+
+def _rows(lines: list[str], words: NDArray[np.str_], word: str, columns: int = 3) -> NDArray[np.float64]:
     """The numbers behind ``word`` (rows, at least ``columns``)."""
-    start = (f"{word} ", f"{word}\t")
-    rows = [line[len(word) :] for line in lines if line.startswith(start)]
+    rows = [lines[number][len(word) :] for number in _where(words, word).tolist()]
     values = numbers("\n".join(rows))
     if not rows:
         return np.zeros((0, columns))
@@ -87,12 +94,11 @@ def _corners(rows: list[str]) -> _Corners:
     return _Corners(np.array([[int(part or _ABSENT) for part in word[:3]] for word in words], np.int64), lengths)
 
 
-def _absolute(corners: _Corners, lines: list[str], at: Ints) -> _Corners:
+def _absolute(corners: _Corners, words: NDArray[np.str_], at: Ints) -> _Corners:
     """Negative indices count back from the last vertex, texture place or normal before their line."""
     indices = corners.indices.copy()
     for column, word in enumerate(("v", "vt", "vn")):
-        start = (f"{word} ", f"{word}\t")
-        before = np.cumsum([line.startswith(start) for line in lines])[at]
+        before = np.searchsorted(_where(words, word), at)
         back = indices[:, column] < 0
         indices[back, column] += np.repeat(before, corners.lengths)[back] + 1
     if (indices < 0).any():
@@ -108,8 +114,8 @@ class _Pictures:
     of_polygon: Ints
 
 
-def _pictures(lines: list[str], at: Ints, neighbour: Neighbour, decode: Decoder) -> _Pictures:
-    marks = [(number, line[6:].strip()) for number, line in enumerate(lines) if line.startswith(("usemtl", "mtllib"))]
+def _pictures(lines: list[str], words: NDArray[np.str_], at: Ints, neighbour: Neighbour, decode: Decoder) -> _Pictures:
+    marks = [(number, lines[number][6:].strip()) for number in np.flatnonzero((words == "us") | (words == "mt"))]
     found: dict[str, Picture | None] = {}
     for number, name in marks:
         if lines[number].startswith("mtllib"):
