@@ -145,6 +145,11 @@ class FaceField:
         """l' (..., k, 3): the landmarks of this face without its expression."""
         return self.identity.landmarks
 
+    @property
+    def template_landmarks(self) -> Tensor:
+        """l'' (k, 3): the landmarks of the template."""
+        return self.template.landmarks
+
     def with_detail(self, amount: float) -> "FaceField":
         """The same face with its detail scaled by ``amount``: 0 is none, 1 is its own."""
         return replace(self, amount=amount)
@@ -248,7 +253,7 @@ class ImFace(nn.Module):
         try:
             model = cls(ImFaceConfig.from_json(bundle.configuration))
             model.load_state_dict({name: value.float() for name, value in bundle.tensors.items()})
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise misfit(bundle) from error
         model.name, model.spaces = bundle.name, bundle.spaces
         return model.to(device).eval().requires_grad_(False)

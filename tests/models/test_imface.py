@@ -133,7 +133,7 @@ vector = st.tuples(coordinate, coordinate, coordinate).map(lambda v: np.array(v,
 angle = st.one_of(st.floats(0, 7), st.sampled_from([0.0, 1e-12, 1e-6, 1e-3, 0.999999, 1.0, 1.000001, np.pi, 2 * np.pi]))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(axis=vector, turn=angle, v=vector, point=vector)
 def test_motions_are_the_exponential_map(axis, turn, v, point):
     """Against SciPy: the rotation by its vector, and the whole motion by the matrix exponential of its twist."""
@@ -198,6 +198,17 @@ def test_separate_nets_see_their_own_landmark_alone_and_are_sine_mlps():
     assert changed.tolist() == [False, False, True, False, False]
 
 
+def test_film_scales_and_shifts_what_each_unit_gives():
+    torch.manual_seed(0)
+    nets = BlendField(5, 2, FILM, dims=3).nets
+    code, x = torch.randn(4, 3), torch.randn(4, 1, 9, FILM.width)
+    gain, shift = nets.hyper(code[:, None]).split(nets.sizes, dim=-1)[2:4]
+    plain = nets.shared()[1](x)
+    torch.testing.assert_close(nets(code)[1](x), plain * (1 + gain[:, :, None]) + shift[:, :, None])
+    assert shift.abs().max() > 1e-4
+    assert gain.abs().max() > 1e-4
+
+
 def test_encoding_holds_the_position_and_its_waves():
     positions = points_of(4, 3)
     said = encode(positions, 3)
@@ -227,7 +238,7 @@ def test_sine_layers_start_with_even_activations(sizes):
 @pytest.mark.parametrize("landmarks", [FACE, EAR_TO_EAR], ids=["five", "seven"])
 def test_weights_made_once_give_the_same_as_weights_made_for_every_point(sizes, landmarks, monkeypatch):
     model = model_of(sizes, landmarks)
-    codes, points = codes_of(model), points_of(20)
+    codes, points = codes_of(model), points_of(6)
     made = []
     for part in (model.expression, model.identity, model.detail):
         monkeypatch.setattr(part, "bind", lambda *given, bind=part.bind: made.append(1) or bind(*given))
@@ -443,7 +454,7 @@ def test_a_bundle_brings_the_model_back(sizes, user_home):
 
 def test_a_bundle_that_does_not_fit_is_one_sentence(tmp_path):
     model = model_of()
-    for changes in ({"landmarks": list(EAR_TO_EAR)}, {"surprise": 1}, {"expression": {"width": "wide"}}, {"warp": 3}):
+    for changes in ({"landmarks": list(EAR_TO_EAR)}, {"surprise": 1}, {"template": None}, {"identity": 3}, {"warp": 3}):
         with pytest.raises(UserError, match="bad does not fit"):
             ImFace.from_bundle(bundle_of(model, tmp_path / "bad", **changes), torch.device("cpu"))
     assert bundles.ARCHITECTURES["imface"].endswith(":ImFace")
