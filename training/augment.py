@@ -33,6 +33,7 @@ class AugmentConfig:
     turn: tuple[float, float] = (7.0, 22.0)
     zoom: tuple[float, float] = (0.07, 0.18)
     shift: tuple[float, float] = (0.025, 0.09)
+    volume: float = 0.35
     torso: float = 0.85
     beard: float = 0.15
     glasses: float = 0.15
@@ -49,8 +50,8 @@ class AugmentConfig:
 
 
 class Sample(NamedTuple):
-    """A batch for training: ``pictures`` (B, 3, S, S); ``mask`` (B, 1, S/2, S/2); ``landmarks`` (B, 68, 2) fractions;
-    ``turn`` (B, 2, 2) how placing turned the picture plane; ``present`` (B,) bool, whether there is a
+    """A batch for training: ``pictures`` (B, 3, S, S); ``mask`` (B, 2, S/2, S/2) of head and hair; ``landmarks`` (B,
+    68, 2) fractions; ``turn`` (B, 2, 2) how placing turned the picture plane; ``present`` (B,) bool, whether there is a
     head.
     """
 
@@ -90,22 +91,22 @@ class Augment:
         self.grid = _pixels(size)
 
     def __call__(self, shots: Tensor, landmarks: Tensor, upright: Tensor) -> Sample:
-        """``shots`` (B, 4, H, H) uint8: sRGB premultiplied by coverage, and coverage; ``landmarks`` (B, 68, 2) are
-        fractions of them; ``upright`` (B, 3, 3) their similarities to the default placement, in fractions.
+        """``shots`` (B, 5, H, H) uint8, ``landmarks`` (B, 68, 2) and ``upright`` (B, 3, 3) as
+        :class:`~training.portrait_shots.Shots` has them.
         """
         count = len(shots)
         place = self._place(count)
         transform = place @ upright
-        placed = self._warp(shots.float() / 255, transform)
-        colour, alpha = placed[:, :3], placed[:, 3:]
         found = _moved(transform, landmarks)
+        placed = self._warp(shots.float() / 255, transform, self._flattened(found))
+        colour, covers = placed[:, :3], placed[:, 3:]
         shown = ~_chance(count, self.config.empty)
         present = shown & _is_framed(place)
-        alpha = alpha * _like_picture(shown)
+        covers = covers * _like_picture(shown)
         colour = colour * _like_picture(shown)
-        colour = self._face_paint(colour, alpha, found)
+        colour = self._face_paint(colour, covers[:, :1] - covers[:, 1:], found)
         back = self.patches(count)
-        pictures, mask = self._dress(colour, alpha, back, torch.linalg.inv(place))
+        pictures, mask = self._dress(colour, covers, back, torch.linalg.inv(place))
         pictures, mask = self._cover(pictures, mask)
         pictures = self._light(pictures)
         pictures = self._camera(pictures)
@@ -142,9 +143,25 @@ class Augment:
         place[:, :2, 2] = 0.5 + shift - (place[:, :2, :2] @ torch.tensor([0.5, 0.5]))
         return place
 
-    def _warp(self, shots: Tensor, transform: Tensor) -> Tensor:
-        where = _moved(torch.linalg.inv(transform), self.grid.reshape(1, -1, 2).expand(len(shots), -1, -1))
-        where = where.reshape(len(shots), self.size, self.size, 2) * 2 - 1
+    def _flattened(self, found: Tensor) -> Tensor:
+        """Where (B, S, S, 2) each pixel looks so that hair has another volume; what lies near the face stays."""
+        count = len(found)
+        away = self.grid - found.mean(1)[:, None, None]
+        far = away.norm(dim=-1) / points_distance(found).clamp_min(0.02)[:, None, None]
+        angle = torch.atan2(away[..., 1], away[..., 0])
+        size = _chance(count, self.config.volume) * _uniform(count, -0.15, 0.35)
+        wave = 1.0 + sum(
+            (0.3 * torch.randn(count) / order)[:, None, None]
+            * torch.cos(order * angle + _uniform(count, 0, 2 * math.pi)[:, None, None])
+            for order in (1, 2, 3, 5, 9)
+        )
+        beyond = ((far - 1.15) / 0.6).clamp(0, 1) * (1.2 - away[..., 1] * 4).clamp(0, 1)
+        share: Tensor = (size[:, None, None] * wave * beyond).clamp(-0.25, 0.4)
+        return self.grid - away * share[..., None]
+
+    def _warp(self, shots: Tensor, transform: Tensor, places: Tensor) -> Tensor:
+        """The shots under ``transform``, looked up at ``places`` (B, S, S, 2)."""
+        where = _moved(torch.linalg.inv(transform), places.flatten(1, 2)).reshape(places.shape) * 2 - 1
         return functional.grid_sample(shots, where, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     # The face ---------------------------------------------------------------------------------------------------------
@@ -222,8 +239,10 @@ class Augment:
 
     # The scene --------------------------------------------------------------------------------------------------------
 
-    def _dress(self, colour: Tensor, alpha: Tensor, back: Tensor, unplace: Tensor) -> tuple[Tensor, Tensor]:
-        """Puts the head before a background, with clothes before or behind the neck."""
+    def _dress(self, colour: Tensor, covers: Tensor, back: Tensor, unplace: Tensor) -> tuple[Tensor, Tensor]:
+        """Puts the head before a background, with clothes before or behind the neck; ``covers`` (B, 2, S, S) of head
+        and hair.
+        """
         count = len(colour)
         torso = self._torso(count, unplace)
         worn = _like_picture(_chance(count, self.config.torso))
@@ -235,8 +254,8 @@ class Augment:
         behind = torso * worn * ~front
         before = torso * worn * front
         scene = back * (1 - behind) + cloth * behind
-        scene = scene * (1 - alpha) + colour
-        return scene * (1 - before) + cloth * before, alpha * (1 - before)
+        scene = scene * (1 - covers[:, :1]) + colour
+        return scene * (1 - before) + cloth * before, covers * (1 - before)
 
     def _torso(self, count: int, unplace: Tensor) -> Tensor:
         """Shoulders and a neckline (count, 1, S, S), drawn under the chin of the default placement."""

@@ -22,7 +22,7 @@ from training.portrait_shots import Shots
 
 SETTINGS: Final = {
     "backgrounds": AugmentConfig(
-        coarse=0, lost=0, empty=0, cover=0, light=0, plain=1, jpeg=0.5,
+        coarse=0, lost=0, empty=0, volume=0, cover=0, light=0, plain=1, jpeg=0.5,
         beard=0, glasses=0, make_up=0, coarse_pixels=0, shake=0, noise=0, border=0,
     ),
     "hard": AugmentConfig(lost=0, empty=0),
@@ -45,7 +45,8 @@ def read_sample(network: PortraitNetwork, shots: Shots, config: AugmentConfig, b
         turned[:, :2, :2] = sample.turn
         reading = network.read(crops, thorough=True)
         truth = (sample.landmarks, (shots.eyes[chosen] * zoom), (turned @ shots.rotation[chosen]), sample.mask)
-        found.append(_errors(reading, len(crops[0]), truth))
+        right = (reading.style.argmax(1) == shots.style[chosen].numpy()).astype(np.float64)
+        found.append({**_errors(reading, len(crops[0]), truth), "style": right})
     return _figures({key: np.concatenate([part[key] for part in found]) for key in found[0]})
 
 
@@ -64,14 +65,31 @@ def _errors(
     away = np.linalg.norm(reading.landmarks / size - landmarks, axis=-1)
     inside = ((landmarks > 0) & (landmarks < 1)).all(-1)
     both = np.einsum("nij,nij->n", reading.rotation, rotation)
-    seen, said = mask[:, 0] > 0.5, reading.mask > 0.5
+    head, hair = (
+        (seen & said).sum((1, 2)) / np.maximum((seen | said).sum((1, 2)), 1)
+        for seen, said in ((mask[:, 0] > 0.5, reading.mask > 0.5), (mask[:, 1] > 0.5, reading.hair > 0.5))
+    )
     forward = rotation[:, 2]
     return {
         "landmarks": 100 * np.nanmean(np.where(inside, away, np.nan), axis=1) / eyes,
         "angle": np.degrees(np.arccos(np.clip((both - 1) / 2, -1, 1))),
         "yaw": np.degrees(np.arctan2(-forward[:, 0], -forward[:, 2])),
-        "mask": (seen & said).sum((1, 2)) / np.maximum((seen | said).sum((1, 2)), 1),
+        "mask": head,
+        "hair": np.where((mask[:, 1] > 0.5).sum((1, 2)) > 0, hair, np.nan),
+        "lids": _openings_error(reading.landmarks / size, landmarks) / eyes,
     }
+
+
+LIDS: Final = ((37, 41), (38, 40), (43, 47), (44, 46))
+"""Pairs of landmarks on upper and lower lids."""
+
+
+def _openings_error(said: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean error (N,), in percent of the unit, of how far the lids are open."""
+    upper, lower = np.array(LIDS).T
+    return np.asarray(
+        100 * np.linalg.norm(said[:, lower] - said[:, upper] - true[:, lower] + true[:, upper], axis=-1).mean(1)
+    )
 
 
 def _figures(errors: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
@@ -83,7 +101,10 @@ def _figures(errors: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
         "landmark_error_percent_yaw_below_45": round(float(errors["landmarks"][front].mean()), 2),
         "landmark_error_percent_yaw_above_45": round(float(errors["landmarks"][~front].mean()), 2),
         "rotation_error_degrees": round(float(errors["angle"].mean()), 2),
+        "lid_opening_error_percent": round(float(errors["lids"].mean()), 2),
         "mask_intersection_over_union": round(float(errors["mask"].mean()), 3),
+        "hair_intersection_over_union": round(float(np.nanmean(errors["hair"])), 3),
+        "hair_style_accuracy": round(float(errors["style"].mean()), 3),
     }
 
 

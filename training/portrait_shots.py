@@ -20,6 +20,8 @@ from torch import Tensor
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.landmarks import eye_distance
+from faceeditor.faces.latents import Code, as_code
+from faceeditor.faces.layout import EXPRESSION_COMPONENTS, HAIR_STYLES
 from faceeditor.fitting.alignment import upright
 from faceeditor.rendering.colour import linear_to_srgb, srgb8_to_linear
 
@@ -32,16 +34,35 @@ EXTENT: Final = 0.52
 PART: Final = 1000
 """Shots in a part."""
 
-_SHOTS: Final = ("landmarks", "upright", "rotation", "eyes")
+_SHOTS: Final = ("landmarks", "upright", "rotation", "eyes", "style")
+
+CHANNELS: Final = 5
+"""Red, green, blue, coverage, and how much of it is hair."""
+
+SMALL_MOVEMENTS: Final[tuple[tuple[float, tuple[str, ...]], ...]] = (
+    (0.2, ("eyeBlinkLeft", "eyeBlinkRight")),
+    (0.06, ("eyeBlinkLeft",)),
+    (0.06, ("eyeBlinkRight",)),
+    (0.12, ("eyeWideLeft", "eyeWideRight")),
+    (0.06, ("mouthRollLower", "mouthRollUpper")),
+    (0.05, ("mouthRollLower",)),
+    (0.05, ("mouthRollUpper",)),
+    (0.06, ("mouthFrownLeft", "mouthFrownRight")),
+    (0.06, ("mouthPressLeft", "mouthPressRight")),
+    (0.05, ("jawOpen", "mouthClose")),
+    (0.05, ("mouthShrugLower", "mouthShrugUpper")),
+)
+"""How often movements that show little in a picture are added to an expression, so that they are learnt too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shots:
-    """N shots. ``pictures`` (N, H, H, 4) uint8: sRGB premultiplied by coverage, and coverage.
+    """N shots. ``pictures`` (N, H, H, 5) uint8: sRGB premultiplied by coverage, coverage, and that of hair alone.
 
     ``landmarks`` (N, 68, 2) fractions of the picture; ``upright`` (N, 3, 3) the similarity to the default placement, in
     fractions; ``rotation`` (N, 3, 3) head space to camera; ``eyes`` (N,) the distance of the outer eye corners as
-    it would be seen from the front, a fraction. ``mean_landmarks`` (68, 3) metres of the studio's mean head.
+    it would be seen from the front, a fraction; ``style`` (N,) the hair style's number, 0 for bald. ``mean_landmarks``
+    (68, 3) metres of the studio's mean head.
     """
 
     pictures: NDArray[np.uint8]
@@ -49,6 +70,7 @@ class Shots:
     upright: Tensor
     rotation: Tensor
     eyes: Tensor
+    style: Tensor
     mean_landmarks: Tensor
 
     def __len__(self) -> int:
@@ -73,14 +95,13 @@ class Shots:
             upright=joined["upright"],
             rotation=joined["rotation"],
             eyes=joined["eyes"],
+            style=joined["style"].long(),
             mean_landmarks=torch.from_numpy(facts[0]["mean_landmarks"]),
         )
 
     def first(self, count: int) -> Self:
         """The first ``count`` shots."""
-        per_shot = {
-            name: getattr(self, name)[:count] for name in ("pictures", "landmarks", "upright", "rotation", "eyes")
-        }
+        per_shot = {name: getattr(self, name)[:count] for name in ("pictures", *_SHOTS)}
         return replace(self, **per_shot)
 
 
@@ -93,8 +114,15 @@ def _pictures(file: Path, side: int) -> NDArray[np.uint8]:
     pictures: NDArray[np.uint8] = np.load(file, allow_pickle=False)
     if side == SIDE:
         return pictures
-    small = [Image.fromarray(picture, "RGBa").resize((side, side), Image.Resampling.BOX) for picture in pictures]
-    return np.stack([np.asarray(picture) for picture in small])
+    return np.stack(
+        [np.concatenate([_small(picture[..., :4], side), _small(picture[..., 4:], side)], -1) for picture in pictures]
+    )
+
+
+def _small(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """``picture`` (H, H, 1 or 4), not blended, reduced to (side, side, 1 or 4)."""
+    image = Image.fromarray(picture, "RGBa") if picture.shape[-1] == 4 else Image.fromarray(picture[..., 0])
+    return np.asarray(image.resize((side, side), Image.Resampling.BOX)).reshape(side, side, -1)
 
 
 # Capturing ------------------------------------------------------------------------------------------------------------
@@ -115,6 +143,17 @@ def sample_camera(random: np.random.Generator) -> Camera:
     )
 
 
+def with_small_movements(expression: Code, random: np.random.Generator) -> Code:
+    """``expression`` (64,) with some of ``SMALL_MOVEMENTS``; what is there already stays where it is stronger."""
+    changed = expression.copy()
+    for chance, names in SMALL_MOVEMENTS:
+        if random.random() < chance:
+            weight = np.float32(1.0 if random.random() < 0.25 else random.uniform(0.2, 1.0))
+            for name in names:
+                changed[EXPRESSION_COMPONENTS.index(name)] = max(changed[EXPRESSION_COMPONENTS.index(name)], weight)
+    return as_code(changed)
+
+
 def premultiplied(over_black_srgb: NDArray[np.uint8], coverage: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(H, W, 4): straight sRGB colour times coverage, and coverage, of a picture (H, W, 3) blended in linear light."""
     alpha = np.rint(coverage * 255).astype(np.uint8)
@@ -130,21 +169,28 @@ def _capture_part(data: Path, out: Path, part: int, seed: int) -> None:
     os.environ["LP_NUM_THREADS"] = "0"
     from training.studio.renderer import Studio
     from training.studio.sampling import sample_factors
+    from training.studio.shot import Label
 
     studio = Studio.open(data)
     random = np.random.default_rng([seed, part])
     head = studio.head
     mean = head.neutral[head.landmarks68].astype(np.float64)
-    pictures = np.zeros((PART, SIDE, SIDE, 4), np.uint8)
+    pictures = np.zeros((PART, SIDE, SIDE, CHANNELS), np.uint8)
     facts: dict[str, list[NDArray[Any]]] = {key: [] for key in _SHOTS}
     for number in range(PART):
-        factors = replace(sample_factors(random), camera=sample_camera(random))
-        shot = studio.shoot(factors, SIDE, (0.0, 0.0, 0.0))
-        pictures[number] = premultiplied(shot.picture_srgb, shot.coverage)
+        factors = sample_factors(random)
+        expression = with_small_movements(factors.expression, random)
+        factors = replace(factors, expression=expression, camera=sample_camera(random))
+        shot = studio.shoot(factors, SIDE, (0.0, 0.0, 0.0), truth=True)
+        assert shot.truth is not None
+        pictures[number, ..., :4] = premultiplied(shot.picture_srgb, shot.coverage)
+        pictures[number, ..., 4] = np.where(shot.truth.labels == Label.HAIR, pictures[number, ..., 3], 0)
         camera = factors.camera
         found = shot.landmarks.astype(np.float64) / SIDE
         eyes = eye_distance(shot.landmarks_head) * camera.focal / camera.distance
-        truth = (found, upright(found, mean, (camera.yaw, camera.pitch, 0.0), 1), camera.rotation(), eyes)
+        pose = (camera.yaw, camera.pitch, 0.0)
+        style = 1 + factors.hair[HAIR_STYLES].argmax() if factors.hair[HAIR_STYLES].max() > 0.5 else 0
+        truth = (found, upright(found, mean, pose, 1), camera.rotation(), eyes, style)
         for key, value in zip(_SHOTS, truth, strict=True):
             facts[key].append(np.asarray(value, np.float32))
     np.save(out / f"shots-{part:03d}.npy", pictures)

@@ -63,10 +63,11 @@ def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 class Truth(NamedTuple):
-    """What a batch's answers are compared with: the augmented sample and its rotation (B, 3, 3)."""
+    """What a batch's answers are compared with: the augmented sample, its rotation (B, 3, 3) and hair style (B,)."""
 
     sample: Sample
     rotation: Tensor
+    style: Tensor
 
 
 class Batches:
@@ -88,7 +89,7 @@ class Batches:
         sample = self.augment(pictures, landmarks, upright)
         turned = torch.eye(3).repeat(len(chosen), 1, 1)
         turned[:, :2, :2] = sample.turn
-        return Truth(sample, turned @ rotation)
+        return Truth(sample, turned @ rotation, shots.style[chosen])
 
     def forever(self, batch: int) -> Iterator[Truth]:
         """Batches without end; every shot once before any comes again."""
@@ -131,17 +132,34 @@ def _heat_loss(heat: Tensor, landmarks: Tensor) -> Tensor:
     return -torch.einsum("bnyx,bny,bnx->bn", logs, down, across) * inside
 
 
+OPENINGS: Final = (
+    (37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65), (50, 61), (51, 62), (52, 63), (58, 67),
+    (57, 66), (56, 65), (48, 54),
+)  # fmt: skip
+"""Pairs of landmarks whose distance says how far lids and lips are open, how thick the lips and how wide the mouth."""
+
+
+def _openings(landmarks: Tensor) -> Tensor:
+    """(B, N, 2) from one to the other of each of ``OPENINGS``."""
+    first, second = zip(*OPENINGS, strict=True)
+    return landmarks[:, second] - landmarks[:, first]
+
+
 def losses(output: PortraitOutput, truth: Truth) -> dict[str, Tensor]:
     """Every term, weighted; their sum is minimised."""
     sample = truth.sample
     present = sample.present
     away = (output.landmarks - sample.landmarks).norm(dim=-1)
     spread = output.spread
+    extent = points_distance(sample.landmarks)[:, None]
+    open_by = _openings(output.landmarks) - _openings(sample.landmarks)
     return {
-        "landmarks": 20 * _mean_of(away / points_distance(sample.landmarks)[:, None], present),
+        "landmarks": 20 * _mean_of(away / extent, present),
+        "openings": 12 * _mean_of(open_by.norm(dim=-1) / extent, present),
         "heat": 0.3 * _mean_of(_heat_loss(output.heat, sample.landmarks), present),
         "spread": 0.1 * _mean_of(away.detach() / spread + spread.log(), present),
-        "mask": 2 * functional.binary_cross_entropy_with_logits(output.mask, sample.mask),
+        "mask": 4 * functional.binary_cross_entropy_with_logits(output.mask, sample.mask),
+        "style": 0.2 * _mean_of(functional.cross_entropy(output.style, truth.style, reduction="none"), present),
         "rotation": 1.5 * _mean_of((output.rotation - truth.rotation).square().sum((1, 2)).add(1e-5).sqrt(), present),
         "presence": 0.5 * functional.binary_cross_entropy_with_logits(output.presence, present.float()),
     }

@@ -28,7 +28,7 @@ from faceeditor.faces.layout import (
     SKIN,
     SKIN_TINT,
 )
-from faceeditor.fitting.first_look import Codes, Gains, tensors
+from faceeditor.fitting.easel import Codes, Gains, tensors
 from faceeditor.fitting.placing import EXACT, LIVELINESS, LOOSENESS, UNSEEN, extent
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import FittableModel

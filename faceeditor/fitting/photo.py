@@ -13,8 +13,11 @@ from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Codes
+from faceeditor.fitting.close_look import look_closer
 from faceeditor.fitting.descent import Descent
-from faceeditor.fitting.first_look import Easel, Gains, first_look, look_closer, meet_outline
+from faceeditor.fitting.easel import Easel, Gains
+from faceeditor.fitting.first_look import first_look
+from faceeditor.fitting.hair_look import meet_outline
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.placing import place
 from faceeditor.fitting.portrait import Portrait
@@ -59,7 +62,7 @@ class Plan:
 PLANS: Final[Mapping[str, Plan]] = {
     "draft": Plan(look=64, closer=0, stages=((64, 12),), outline=96, texels=256, size=192, rounds=3),
     "standard": Plan(
-        look=64, closer=128, stages=((64, 20), (96, 30), (128, 30)), outline=160, texels=256, size=256, rounds=5
+        look=64, closer=128, stages=((64, 20), (96, 30), (128, 30)), outline=160, texels=512, size=256, rounds=8
     ),
     "best": Plan(
         look=96, closer=160, stages=((64, 30), (128, 50), (192, 60)), outline=224, texels=512, size=384, rounds=8

@@ -6,8 +6,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import uniform_filter
 
 from faceeditor.errors import UserError
 from faceeditor.faces import landmarks as points
@@ -15,6 +13,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.fitting import alignment
 from faceeditor.fitting.alignment import Array
 from faceeditor.fitting.detection import FaceBox, candidates, everywhere
+from faceeditor.fitting.matting import drawn_to_edges, whole
 from faceeditor.models.portrait import Reading
 
 PASSES: Final = 2
@@ -59,7 +58,8 @@ class Portrait:
 
     ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
     similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask
-    of head, hair and neck; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in
+    of head, hair and neck, and ``hair`` (S, S) of the hair alone; ``styles`` (STYLES,) probabilities of the hair
+    styles, bald first; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in
     degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels;
     ``presence`` the probability that this is a head.
     """
@@ -69,6 +69,8 @@ class Portrait:
     landmarks: Array
     confidence: Array
     mask: NDArray[np.float32]
+    hair: NDArray[np.float32]
+    styles: Array
     inside: NDArray[np.bool_]
     pose: tuple[float, float, float]
     box: tuple[float, float, float, float]
@@ -210,33 +212,18 @@ def _portrait(
     pose = look.pose if given is None else alignment.pose_from_landmarks(found, reader.landmarks_3d, look.pose)
     face = alignment.move(alignment.inverted(transform), found)[alignment.STEADY]
     (left, top), (right, bottom) = face.min(0), face.max(0)
+    mask = whole(drawn_to_edges(reading.mask[0], crop) * inside)
+    hair = np.minimum(drawn_to_edges(reading.hair[0], crop), mask)
     return Portrait(
         crop_srgb=crop,
         transform=transform,
         landmarks=found,
         confidence=confidence(reading.spread[0], LOOK) if given is None else np.ones(points.COUNT),
-        mask=np.asarray(refine_mask(reading.mask[0], crop) * inside, np.float32),
+        mask=mask,
+        hair=hair,
+        styles=reading.style[0],
         inside=inside,
         pose=pose,
         box=(float(left), float(top), float(right), float(bottom)),
         presence=float(reading.presence[0]),
     )
-
-
-def refine_mask(mask: NDArray[np.float32], crop_srgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The coarse soft ``mask`` (S', S') at the crop's size, its edge drawn to the edges of the picture.
-
-    The guided filter (He, Sun and Tang, "Guided Image Filtering", 2013) with the picture's grey values as the guide.
-    """
-    size = len(crop_srgb)
-    large = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.BICUBIC), np.float32)
-    guide = crop_srgb.astype(np.float32).mean(-1) / 255
-    window = max(3, size // 20)
-
-    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(uniform_filter(values, window, mode="nearest"), np.float32)
-
-    middle, target = mean(guide), mean(large)
-    slope = (mean(guide * large) - middle * target) / (mean(guide * guide) - middle**2 + 1e-3)
-    offset = target - slope * middle
-    return np.asarray(np.clip(mean(slope) * guide + mean(offset), 0, 1), np.float32)

@@ -18,7 +18,8 @@ from scipy.ndimage import gaussian_filter, minimum_filter
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Codes
 from faceeditor.fitting.atlas import Atlas, filled, sampled, splatted
-from faceeditor.fitting.first_look import Gains, strands_of, tensors, without_hair
+from faceeditor.fitting.easel import Gains, tensors, without_hair
+from faceeditor.fitting.hair_look import strands_of
 from faceeditor.fitting.target import Floats, Target
 from faceeditor.models.appearance import around_skull
 from faceeditor.models.contract import FittableModel, Frame, Quality
@@ -26,22 +27,33 @@ from faceeditor.models.contract import FittableModel, Frame, Quality
 ALBEDO_GAIN: Final = "albedo_gain"
 HAIR_GAIN: Final = "hair_gain"
 
+HAIR_TEXELS: Final = 256
+"""Texels around the skull, H: about as fine as the photo's pixels, so that few texels have none."""
 DARK: Final = 0.008
 """Added to linear colours before ratios are taken."""
 SAME_SURFACE: Final = 0.006
 """Metres by which a point may lie behind what is drawn and still be what is seen."""
 GRAZING: Final = (0.12, 0.45)
 """The cosines of the angles of sight between which a surface begins to count as seen."""
-MOST: Final = {"skin": 1.5, "eyeLeft": 0.9, "eyeRight": 0.9, "teethUpper": 1.2, "teethLower": 1.2}
+MOST: Final = {
+    "skin": 2.5,
+    "eyeLeft": 0.9,
+    "eyeRight": 0.9,
+    "mouth": 3.0,
+    "teethUpper": 2.0,
+    "teethLower": 2.0,
+    "gums": 3.0,
+    "tongue": 3.0,
+}
 """The strongest logarithm of a factor by part; other parts are left as they are."""
-MOST_HAIR: Final = 1.2
+MOST_HAIR: Final = 1.6
 LARGEST_STEP: Final = 0.8
 KEPT_HEAD: Final = 0.97
 KEPT_HAIR: Final = 0.97
 """A round changes a factor's logarithm by no more than a step, and keeps this share of it: where a pixel shows more
 than one thing, no factor can make it right, and none may run away."""
 MOST_HUE: Final = 0.6
-MOST_HUE_OF_HAIR: Final = 0.35
+MOST_HUE_OF_HAIR: Final = 0.42
 """How far a factor's logarithm in one colour may lie from the mean of all three, beyond what is typical of the face."""
 MIRRORED: Final = 0.6
 """How much the other half of the face counts where this half was not seen."""
@@ -84,7 +96,7 @@ class Refiner:
         self.texels = self._seen_texels()
         self.hair = self._hair_pixels()
         self.head_gain = np.zeros((len(self.atlas.texel), 3), np.float32)
-        self.hair_gain = np.zeros((3, texels // 2, texels), np.float32)
+        self.hair_gain = np.zeros((3, HAIR_TEXELS // 2, HAIR_TEXELS), np.float32)
         self.hair_seen = np.zeros(self.hair_gain.shape[1:], np.float32)
 
     def _drawn(self, codes: Codes, gains: Gains) -> Frame:
@@ -170,7 +182,7 @@ class Refiner:
         return np.asarray(np.median(gain[face], axis=0) if face.any() else np.zeros(3), np.float32)
 
     def gains(self) -> Gains:
-        """``albedo_gain`` (3, T, T) and, if there is hair, ``hair_gain`` (3, T / 2, T), both float16."""
+        """``albedo_gain`` (3, T, T) and, if there is hair, ``hair_gain`` (3, H / 2, H), both float16."""
         texture = self.atlas.picture(self.head_gain)
         seen, free = self.atlas.picture(np.concatenate([self.texels.seen[:, None], self.texels.most], axis=1))
         result = {**self.start, ALBEDO_GAIN: completed(texture, seen, self._typical(self.head_gain)) * (free > 0)}

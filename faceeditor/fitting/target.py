@@ -19,15 +19,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The crop at ``size`` pixels: ``linear`` (S, S, 3) colour, soft ``mask`` (S, S) of the head, ``inside`` (S, S) one
-    where there is a photo, and ``landmarks`` (68, 2) in pixels.
+    """The crop at ``size`` pixels: ``linear`` (S, S, 3) colour, soft ``mask`` (S, S) of the head and ``hair`` (S, S) of
+    its hair, ``inside`` (S, S) one where there is a photo, ``landmarks`` (68, 2) in pixels, and the probabilities of
+    hair ``styles`` (STYLES,), bald first.
     """
 
     size: int
     linear: Floats
     mask: Floats
+    hair: Floats
     inside: Floats
     landmarks: NDArray[np.float64]
+    styles: NDArray[np.float64]
 
     @classmethod
     def of(cls, portrait: Portrait, size: int) -> Self:
@@ -36,8 +39,10 @@ class Target:
             size=size,
             linear=resized(srgb8_to_linear(portrait.crop_srgb), size),
             mask=resized(portrait.mask, size),
+            hair=resized(portrait.hair, size),
             inside=resized(portrait.inside.astype(np.float32), size),
             landmarks=portrait.landmarks * (size / portrait.size),
+            styles=portrait.styles,
         )
 
     @cached_property
@@ -47,7 +52,7 @@ class Target:
 
     @cached_property
     def face(self) -> NDArray[np.bool_]:
-        """(S, S) where the landmarks say that there is bare skin: jaw to brows, without eyes and lips."""
+        """(S, S) where the landmarks say that there is bare skin: jaw to brows, without eyes, lips and hair."""
         outline = np.concatenate(
             [
                 self.landmarks[points.JAW],
@@ -57,7 +62,7 @@ class Target:
         )
         holes = (points.RIGHT_EYE, points.LEFT_EYE, points.OUTER_LIPS)
         covered = np.any([self.region(self.landmarks[hole]) for hole in holes], axis=0)
-        return np.asarray(self.region(outline) & ~covered, np.bool_)
+        return np.asarray(self.region(outline) & ~covered & (self.hair < 0.5), np.bool_)
 
     def region(self, outline: NDArray[np.float64]) -> NDArray[np.bool_]:
         """The pixels (S, S) inside a polygon (N, 2)."""

@@ -32,6 +32,9 @@ SKULL = (0.0, 0.045, 0.0)
 HAIR_SHINE = 0.03
 """Strength of the highlight on glossy hair."""
 
+UNDER_RESTYLED = 0.25
+"""How open at least is what lies under hair that a refinement has moved: it may come to light."""
+
 BROUGHT_BACK = 0.85
 """How much of the light that concave walls keep out comes back from them, per bounce and albedo."""
 
@@ -162,15 +165,16 @@ class Appearance(nn.Module):
             sheen=skin[SHEEN],
         )
 
-    def openness(self, expression: torch.Tensor, hair: torch.Tensor) -> torch.Tensor:
+    def openness(self, expression: torch.Tensor, hair: torch.Tensor, restyled: bool) -> torch.Tensor:
         """How open the head's render vertices (R,) lie to the sky, for codes ``expression`` (64,) and ``hair`` (16,).
 
-        Expressions open and close folds early in their movement; hair covers what lies under it.
+        Expressions open and close folds early in their movement; hair covers what lies under it, less so when it is
+        ``restyled``.
         """
         weights = expression[: len(self.opened)].clamp(0, 1)
         added = (1 - (1 - weights) ** 2) @ self.opened
         cover = 1 + hair[HAIR_STYLES] @ (self.hair_cover - 1)
-        return (self.head_openness + added).clamp(0, 1) * cover.clamp(0, 1)
+        return (self.head_openness + added).clamp(0, 1) * cover.clamp(UNDER_RESTYLED if restyled else 0, 1)
 
     def _with_brows(self, albedo: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
         top, bottom, left, right = self.config.brow_window

@@ -212,7 +212,7 @@ class GuidedHead(nn.Module):
 
     def _vertex_table(self, geometry: Geometry, codes: Tensors) -> torch.Tensor:
         """What is interpolated over triangles (R, 7): place, normal and openness of every vertex."""
-        head = self.appearance.openness(codes[EXPRESSION], codes[HAIR])
+        head = self.appearance.openness(codes[EXPRESSION], codes[HAIR], geometry.restyled)
         openness = torch.cat([head, self.appearance.strand_openness[geometry.topology.strand]])
         return torch.cat([geometry.vertices, geometry.normals, openness[:, None]], dim=1)
 

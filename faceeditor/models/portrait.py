@@ -1,9 +1,10 @@
-"""The portrait network: one square picture of a head in, landmarks, mask and pose out.
+"""The portrait network: one square picture of a head in, landmarks, masks of head and hair, hair style and pose out.
 
 An encoder of residual blocks (He et al., "Deep Residual Learning", 2015) with a feature pyramid over it (Lin et al.,
 2017). Landmarks are the expectation of heat maps at a quarter of the resolution (Sun et al., "Integral Human Pose
-Regression", 2018), blended with a direct regression for points that the picture does not show. The rotation is read
-from six numbers (Zhou et al., "On the Continuity of Rotation Representations in Neural Networks", 2019).
+Regression", 2018), blended with a direct regression for points that the picture does not show, and then moved by what
+the finest features around each of them say, so that lids and lips are met. The rotation is read from six numbers (Zhou
+et al., "On the Continuity of Rotation Representations in Neural Networks", 2019).
 """
 
 from collections.abc import Mapping
@@ -19,10 +20,20 @@ from torch.nn import functional
 
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.latents import Space
+from faceeditor.faces.layout import HAIR_STYLES
 from faceeditor.models.bundle import Bundle, misfit
 
 GRID: Final = 4
 """Cells along each side in which the coarsest features are averaged for what concerns the whole picture."""
+
+STYLES: Final = 1 + HAIR_STYLES.stop - HAIR_STYLES.start
+"""Hair styles that are told apart: bald, then those of the hair code in its order."""
+
+NEARBY: Final = 5
+"""Samples along each side of the square around a landmark in which the finest features are looked at."""
+
+APART: Final = 0.02
+"""Distance of those samples, a fraction of the picture."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,16 @@ class PortraitOutput(NamedTuple):
     """What the network says of a batch. Positions are fractions of the picture, (0, 0) its top left corner.
 
     ``landmarks`` (B, 68, 2); ``heat`` (B, 68, S/4, S/4) unnormalised log maps; ``spread`` (B, 68) expected error as a
-    fraction of the picture; ``mask`` (B, 1, S/2, S/2) logits; ``rotation`` (B, 3, 3) head space to OpenCV camera axes;
-    ``presence`` (B,) logit of there being a head.
+    fraction of the picture; ``mask`` (B, 2, S/2, S/2) logits of the whole head and of its hair; ``style`` (B, STYLES)
+    logits of the hair style; ``rotation`` (B, 3, 3) head space to OpenCV camera axes; ``presence`` (B,) logit of there
+    being a head.
     """
 
     landmarks: Tensor
     heat: Tensor
     spread: Tensor
     mask: Tensor
+    style: Tensor
     rotation: Tensor
     presence: Tensor
 
@@ -58,13 +71,16 @@ class PortraitOutput(NamedTuple):
 class Reading:
     """What was read from N square pictures of S pixels, as plain arrays.
 
-    ``landmarks`` (N, 68, 2) pixels; ``spread`` (N, 68) expected error in pixels; ``mask`` (N, S', S') in [0, 1] at half
-    the network's resolution; ``rotation`` (N, 3, 3) head space to camera; ``presence`` (N,) probability of a head;
+    ``landmarks`` (N, 68, 2) pixels; ``spread`` (N, 68) expected error in pixels; ``mask`` of the head and ``hair`` (N,
+    S', S') in [0, 1] at half the network's resolution; ``style`` (N, STYLES) probabilities of the hair styles;
+    ``rotation`` (N, 3, 3) head space to camera; ``presence`` (N,) probability of a head.
     """
 
     landmarks: NDArray[np.float64]
     spread: NDArray[np.float64]
     mask: NDArray[np.float32]
+    hair: NDArray[np.float32]
+    style: NDArray[np.float64]
     rotation: NDArray[np.float64]
     presence: NDArray[np.float64]
 
@@ -122,6 +138,26 @@ class _Pyramid(nn.Module):
         return result
 
 
+class _Closer(nn.Module):
+    """Looks at ``features`` around positions and says how far each landmark is off; one small network a landmark."""
+
+    def __init__(self, inside: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(points.COUNT, NEARBY**2 * inside, width) / (NEARBY * inside**0.5))
+        self.middle = nn.Parameter(torch.zeros(points.COUNT, width))
+        self.last = nn.Parameter(torch.zeros(points.COUNT, width, 2))
+
+    def forward(self, features: Tensor, places: Tensor) -> Tensor:
+        """Moves (B, 68, 2) of ``places`` (B, 68, 2), fractions, by what ``features`` (B, C, H, W) show around them."""
+        along = (torch.arange(NEARBY, device=places.device) - NEARBY // 2) * APART
+        around = torch.stack(torch.meshgrid(along, along, indexing="xy"), dim=-1).reshape(1, 1, -1, 2)
+        where = (places.detach()[:, :, None] + around) * 2 - 1
+        seen = functional.grid_sample(features, where, mode="bilinear", padding_mode="border", align_corners=False)
+        seen = seen.permute(0, 2, 3, 1).flatten(2)
+        hidden = functional.relu(torch.einsum("bnk,nkh->bnh", seen, self.first) + self.middle)
+        return torch.einsum("bnh,nhc->bnc", hidden, self.last)
+
+
 class PortraitNetwork(nn.Module):
     """Reads a portrait. ``forward`` is for training; :meth:`read` takes and gives plain arrays."""
 
@@ -142,13 +178,21 @@ class PortraitNetwork(nn.Module):
         self.pyramid = _Pyramid(widths[1:], config.pyramid)
         self.heat = nn.Conv2d(config.pyramid, points.COUNT, 1)
         self.fine = _convolution(config.pyramid + widths[0], 24)
-        self.mask = nn.Conv2d(24, 1, 3, 1, 1)
+        self.mask = nn.Conv2d(24, 2, 3, 1, 1)
+        self.closer = _Closer(24, 24)
         seen = GRID**2 * widths[-1] + config.pyramid + 2 * points.COUNT
         self.summary = nn.Sequential(
             nn.Linear(seen, config.summary), nn.ReLU(), nn.Linear(config.summary, config.summary), nn.ReLU()
         )
-        self.sizes = {"points": 2 * points.COUNT, "gate": points.COUNT, "spread": points.COUNT, "six": 6, "presence": 1}
+        self.sizes = {
+            "points": 2 * points.COUNT,
+            "gate": points.COUNT,
+            "spread": points.COUNT,
+            "six": 6,
+            "presence": 1,
+        }
         self.answers = nn.Linear(config.summary, sum(self.sizes.values()))
+        self.style = nn.Linear(config.summary, STYLES)
         self.register_buffer("mean_landmarks", torch.zeros(points.COUNT, 3))
 
     @classmethod
@@ -179,27 +223,29 @@ class PortraitNetwork(nn.Module):
             features.append(stage(features[-1] if features else first))
         together = self.pyramid(features)
         heat = self.heat(together).float()
-        mask = self.mask(self.fine(torch.cat([_doubled(together), first], dim=1))).float()
+        fine = self.fine(torch.cat([_doubled(together), first], dim=1))
         seen = expectation(heat)
         coarse = functional.adaptive_avg_pool2d(features[-1].float(), GRID).flatten(1)
         pooled = torch.cat([coarse, together.float().mean((2, 3))], dim=1)
-        parts = torch.split(self._answers(pooled, seen), list(self.sizes.values()), 1)
+        with torch.autocast(pooled.device.type, enabled=False):
+            summary = self.summary(torch.cat([pooled, (seen.detach() - 0.5).flatten(1)], dim=1))
+            parts = torch.split(self.answers(summary), list(self.sizes.values()), 1)
+            style = self.style(summary)
         answers = dict(zip(self.sizes, parts, strict=True))
         regressed = 0.5 + answers["points"].reshape(-1, points.COUNT, 2)
         gate = torch.sigmoid(answers["gate"] + 2)[..., None]
+        landmarks = gate * seen + (1 - gate) * regressed
+        with torch.autocast(pooled.device.type, enabled=False):
+            landmarks = landmarks + self.closer(fine.float(), landmarks)
         return PortraitOutput(
-            landmarks=gate * seen + (1 - gate) * regressed,
+            landmarks=landmarks,
             heat=heat,
             spread=torch.exp(answers["spread"].clamp(-4, 4)) * 0.01,
-            mask=mask,
+            mask=self.mask(fine).float(),
+            style=style,
             rotation=rotation_from_six(answers["six"] + answers["six"].new_tensor([1.0, 0, 0, 0, -1, 0])),
             presence=answers["presence"][:, 0],
         )
-
-    def _answers(self, pooled: Tensor, seen: Tensor) -> Tensor:
-        with torch.autocast(pooled.device.type, enabled=False):
-            result: Tensor = self.answers(self.summary(torch.cat([pooled, (seen.detach() - 0.5).flatten(1)], dim=1)))
-        return result
 
     @property
     def landmarks_3d(self) -> NDArray[np.float64]:
@@ -220,10 +266,13 @@ class PortraitNetwork(nn.Module):
             pictures = functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
         views = [self._view(pictures, *view) for view in (VIEWS if thorough else VIEWS[:1])]
         scale = crops_srgb.shape[1]
+        masks = torch.sigmoid(_mean([said.mask for said in views])).cpu().numpy()
         return Reading(
             landmarks=_mean([said.landmarks for said in views]).double().cpu().numpy() * scale,
             spread=_mean([said.spread for said in views]).double().cpu().numpy() * scale,
-            mask=torch.sigmoid(_mean([said.mask for said in views]))[:, 0].cpu().numpy(),
+            mask=masks[:, 0],
+            hair=masks[:, 1],
+            style=_mean([said.style for said in views]).double().softmax(-1).cpu().numpy(),
             rotation=_nearest_rotation(_mean([said.rotation for said in views])).cpu().numpy(),
             presence=torch.sigmoid(_mean([said.presence for said in views])).double().cpu().numpy(),
         )
@@ -237,6 +286,7 @@ class PortraitNetwork(nn.Module):
             heat=said.heat,
             spread=_mean([said.spread, flipped.spread]),
             mask=_mean([said.mask, flipped.mask]),
+            style=_mean([said.style, flipped.style]),
             rotation=said.rotation + flipped.rotation,
             presence=_mean([said.presence, flipped.presence]),
         )

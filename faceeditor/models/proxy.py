@@ -39,11 +39,14 @@ class Topology:
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """One face: ``vertices`` and unit ``normals`` (R, 3) in head space, and how triangles join them."""
+    """One face: ``vertices`` and unit ``normals`` (R, 3) in head space, how triangles join them, and whether the hair
+    is ``restyled``, so that what it usually hides may come to light.
+    """
 
     vertices: torch.Tensor
     normals: torch.Tensor
     topology: Topology
+    restyled: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Proxy:
             vertices=torch.cat([shape[0, template.render_vertex], *strands]),
             normals=torch.cat([template.normals(shape)[0, template.render_vertex], *strand_normals]),
             topology=self._topology(shown),
+            restyled=strand_offsets is not None,
         )
 
     def _topology(self, shown: tuple[int, ...]) -> Topology:

@@ -1,5 +1,7 @@
 """Fitting: known heads drawn by the shipped model are found again, and a real photo becomes that person."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,13 +16,16 @@ from faceeditor.faces.face import Face
 from faceeditor.faces.latents import as_code
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, HAIR, HAIR_STYLES, IDENTITY, LIGHT, LIGHT_SHAPE
 from faceeditor.fitting import atlas, hair_volume
-from faceeditor.fitting.first_look import Easel, first_look, neutral_codes, tensors
+from faceeditor.fitting.easel import Easel, neutral_codes, tensors, without_hair
+from faceeditor.fitting.first_look import first_look
+from faceeditor.fitting.hair_look import strands_of
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.photo import FitCancelled, FitProgress, fit_photo
 from faceeditor.fitting.placing import CAMERA_HIGH, CAMERA_LOW, camera_of, parameters_of, place, projection_slope
 from faceeditor.fitting.portrait import Portrait, analyse
 from faceeditor.fitting.target import Target
 from faceeditor.models.bundle import find_bundles, load_model
+from faceeditor.models.portrait import STYLES
 from faceeditor.rendering import harmonics
 
 SIZE = 192
@@ -53,6 +58,8 @@ def head(model, seed=0, style=None, light=None, **expression):
 def portrait_of(model, codes, camera, behind=BEHIND, size=SIZE):
     """What a perfect portrait analysis says of a drawing of a known head."""
     frame = model.render(codes, camera, size)
+    bald = model.render(without_hair(codes), camera, size)
+    hair = strands_of(frame.rgb_linear, frame.alpha, (bald.rgb_linear, bald.alpha))
     places = model.landmarks(tensors(codes), camera.yaw).double().numpy()
     return Portrait(
         crop_srgb=frame.over(behind),
@@ -60,6 +67,8 @@ def portrait_of(model, codes, camera, behind=BEHIND, size=SIZE):
         landmarks=camera.project(places, size, size),
         confidence=np.ones(points.COUNT),
         mask=frame.alpha,
+        hair=hair * frame.alpha,
+        styles=np.full(STYLES, 1 / STYLES),
         inside=np.ones((size, size), bool),
         pose=(camera.yaw, camera.pitch, camera.roll),
         box=(0.0, 0.0, float(size), float(size)),
@@ -153,9 +162,7 @@ def test_fuller_hair_than_the_style_is_met_by_moving_it(model):
     reach = np.hypot(columns - centre[0], rows - centre[1]) / SIZE
     full = (reach < 0.29) & (rows < centre[1])
     target = Target.of(portrait, SIZE)
-    target = Target(
-        SIZE, target.linear, np.maximum(target.mask, full).astype(np.float32), target.inside, target.landmarks
-    )
+    target = replace(target, mask=np.maximum(target.mask, full).astype(np.float32))
     hair = np.abs(frame.rgb_linear - bald.rgb_linear).max(-1) > 0.02
     volume = hair_volume.Volume.between(frame.alpha, hair, target, camera)
     surface = model.surface(tensors(codes))

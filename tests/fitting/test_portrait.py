@@ -8,7 +8,7 @@ from skimage import data
 from faceeditor.errors import UserError
 from faceeditor.faces import landmarks as points
 from faceeditor.fitting import alignment
-from faceeditor.fitting.portrait import analyse, refine_mask
+from faceeditor.fitting.portrait import analyse
 from faceeditor.models.bundle import load_model
 
 ASTRONAUT = {
@@ -149,15 +149,3 @@ def test_landmarks_that_cannot_be_meant_are_refused(network, astronaut):
     for wrong in (np.zeros((68, 2)), np.zeros((5, 2)), np.full((68, 2), np.nan)):
         with pytest.raises(UserError, match="68 points"):
             analyse(astronaut, network, landmarks=wrong)
-
-
-def test_the_mask_is_drawn_to_the_pictures_edges():
-    picture = np.zeros((256, 256, 3), np.uint8)
-    picture[:, 131:] = 220
-    coarse = np.clip((np.arange(64) - 29) / 6, 0, 1).astype(np.float32)[None].repeat(64, 0)
-    fine = refine_mask(coarse, picture)
-    slope_of_the_coarse_mask = 1 / 24
-    assert fine[128, 131] - fine[128, 130] > 4 * slope_of_the_coarse_mask
-    assert fine.shape == (256, 256)
-    assert fine.min() >= 0
-    assert fine.max() <= 1

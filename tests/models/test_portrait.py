@@ -28,7 +28,7 @@ def test_shapes_are_those_that_are_promised(network):
     said = network(torch.rand(2, 3, 64, 64))
     assert said.landmarks.shape == (2, 68, 2)
     assert said.heat.shape == (2, 68, 16, 16)
-    assert said.mask.shape == (2, 1, 32, 32)
+    assert said.mask.shape == (2, 2, 32, 32)
     assert said.rotation.shape == (2, 3, 3)
 
 
@@ -83,7 +83,7 @@ def test_thorough_reading_brings_every_view_back_to_the_picture(network, monkeyp
         bright = bright / bright.sum((1, 2), keepdim=True)
         along = (torch.arange(64) + 0.5) / 64
         place = torch.stack([(bright.sum(1) * along).sum(1), (bright.sum(2) * along).sum(1)], -1)
-        return said._replace(landmarks=place[:, None].expand(-1, 68, -1), mask=pictures[:, :1, ::2, ::2] * 20 - 10)
+        return said._replace(landmarks=place[:, None].expand(-1, 68, -1), mask=pictures[:, :2, ::2, ::2] * 20 - 10)
 
     monkeypatch.setattr(network, "forward", dot_finder)
     picture = np.zeros((1, 64, 64, 3), np.uint8)

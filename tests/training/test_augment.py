@@ -8,12 +8,12 @@ from faceeditor.faces.camera import Camera
 from training.augment import Augment, AugmentConfig
 from training.backgrounds import SIDE as POOL_SIDE
 from training.backgrounds import backgrounds
-from training.portrait_shots import Shots, premultiplied
+from training.portrait_shots import CHANNELS, Shots, premultiplied
 from training.train_portrait import Batches, PortraitConfig, losses, new_network
 
 QUIET = AugmentConfig(
-    lost=0, empty=0, torso=0, beard=0, glasses=0, make_up=0, cover=0, light=0, plain=1, coarse_pixels=0, shake=0,
-    noise=0, jpeg=0, border=0,
+    lost=0, empty=0, volume=0, torso=0, beard=0, glasses=0, make_up=0, cover=0, light=0, plain=1, coarse_pixels=0,
+    shake=0, noise=0, jpeg=0, border=0,
 )  # fmt: skip
 SIDE = 256
 
@@ -26,7 +26,7 @@ def shots_with_dots(count=6):
     for index, place in ((8, [0.5, 0.68]), (36, [0.4, 0.42]), (45, [0.6, 0.42])):
         landmarks[:, index] = np.array(place) + random.uniform(-0.03, 0.03, (count, 2))
     rows, columns = (np.mgrid[0:SIDE, 0:SIDE] + 0.5) / SIDE
-    pictures = np.zeros((count, SIDE, SIDE, 4), np.uint8)
+    pictures = np.zeros((count, SIDE, SIDE, CHANNELS), np.uint8)
     pictures[..., 3] = 255
     for i in range(count):
         for channel, j in enumerate((8, 36, 45)):
@@ -38,6 +38,7 @@ def shots_with_dots(count=6):
         upright=torch.eye(3).repeat(count, 1, 1),
         rotation=torch.from_numpy(Camera(yaw=20).rotation()).float().repeat(count, 1, 1),
         eyes=torch.full((count,), 0.2),
+        style=torch.arange(count) % 11,
         mean_landmarks=torch.randn(68, 3),
     )
 
@@ -61,7 +62,7 @@ def test_dots_stay_on_their_landmarks_also_mirrored():
     batches = Batches(shots, Augment(128, torch.zeros(1, 3, 8, 8), QUIET))
     seen = set()
     for _ in range(4):
-        sample, rotation = batches.take(torch.arange(6))
+        sample, rotation, _ = batches.take(torch.arange(6))
         for i in range(6):
             right, left = sample.landmarks[i, 36], sample.landmarks[i, 45]
             inside = bool(((sample.landmarks[i] > 0.1) & (sample.landmarks[i] < 0.9)).all())
@@ -104,7 +105,7 @@ def test_everything_at_once_stays_a_picture_and_gives_finite_losses(pool):
     network = new_network(PortraitConfig(size=64, widths=(8, 8, 8, 8, 8), pyramid=8, blocks=1, summary=16), shots)
     truth = Batches(shots, Augment(64, pool)).take(torch.arange(12))
     assert truth.sample.pictures.shape == (12, 3, 64, 64)
-    assert truth.sample.mask.shape == (12, 1, 32, 32)
+    assert truth.sample.mask.shape == (12, 2, 32, 32)
     assert truth.sample.pictures.min() >= 0
     assert truth.sample.pictures.max() <= 1
     terms = losses(network(truth.sample.pictures), truth)
