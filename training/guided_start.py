@@ -17,8 +17,8 @@ from faceeditor.models.guided import GuidedConfig, GuidedHead
 from faceeditor.models.proxy import Proxy, Sheet
 from faceeditor.models.template import Template
 from faceeditor.rendering.colour import srgb8_to_linear
+from faceeditor.rendering.opengl import off_screen_context
 from training.studio.assets import DETAIL_RANGE, HAIR_STYLES, Assets
-from training.studio.gl import standalone_context
 from training.studio.head import HeadModel
 from training.studio.occlusion import Openness
 from training.studio.renderer import LASH_LINEAR, TEETH_LINEAR, TONGUE_LINEAR
@@ -98,7 +98,9 @@ class Start:
     @torch.no_grad()
     def _fill_openness(self, model: GuidedHead, template: Template) -> None:
         """What the studio measured of the sky that vertices see; the template's vertices are some of the studio's."""
-        measured = Openness.of(standalone_context(), self.head, self.assets).with_lit_teeth(self.head)
+        context = off_screen_context()
+        with context:
+            measured = Openness.of(context, self.head, self.assets).with_lit_teeth(self.head)
         source = self.mesh.source[template.render_vertex.numpy()]
         appearance = model.appearance
         own, added = measured.head[source], measured.expressions[:, source]

@@ -6,6 +6,7 @@ import moderngl
 import numpy as np
 
 from faceeditor.faces.camera import Camera
+from faceeditor.rendering.opengl import off_screen_context
 from faceeditor.rendering.raster import NOTHING, Cards, Ints, Scene
 
 _VERTEX: Final = """
@@ -71,20 +72,22 @@ class GLRasteriser:
     """
 
     def __init__(self) -> None:
-        self._context = _standalone_context()
-        self._program = self._context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
+        self._context = off_screen_context()
         self._targets: dict[int, _Targets] = {}
         self._positions: moderngl.Buffer | None = None
-        self._uv = self._context.buffer(reserve=8)
         self._cards: Cards | None = None
-        self._opacity = self._context.texture((1, 1), 1, b"\xff")
-        for unit, name in enumerate(("opacity", "opaque_depth", "previous_depth")):
-            self._uniform(name, unit)
+        with self._context:
+            self._program = self._context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
+            self._uv = self._context.buffer(reserve=8)
+            self._opacity = self._context.texture((1, 1), 1, b"\xff")
+            for unit, name in enumerate(("opacity", "opaque_depth", "previous_depth")):
+                self._uniform(name, unit)
 
     @property
     def renderer(self) -> str:
         """The driver's name for what draws."""
-        return str(self._context.info["GL_RENDERER"])
+        with self._context:
+            return str(self._context.info["GL_RENDERER"])
 
     def _uniform(self, name: str, value: float) -> None:
         member = self._program[name]
@@ -166,11 +169,3 @@ def _cleared(size: int) -> bytes:
     if size not in _CLEARED:
         _CLEARED[size] = np.full((size, size), NOTHING, np.int32).tobytes()
     return _CLEARED[size]
-
-
-def _standalone_context() -> moderngl.Context:
-    """An off-screen context: EGL where it is (Linux), the platform's own elsewhere."""
-    try:
-        return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
-    except Exception:
-        return moderngl.create_context(standalone=True, require=330)

@@ -1,6 +1,8 @@
 """OpenGL and numpy find the same triangles: on the template's head with hair, and on small scenes made for one rule."""
 
+import ctypes
 import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -193,3 +195,15 @@ def test_the_program_uses_opengl_where_it_is_and_numpy_where_it_is_not(monkeypat
 
     monkeypatch.setattr("moderngl.create_context", missing)
     assert isinstance(make_rasteriser(), SoftwareRasteriser)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks EGL")
+def test_no_context_stays_current_for_other_parts_to_trip_over(head):
+    egl = ctypes.CDLL("libEGL.so.1")
+    egl.eglGetCurrentContext.restype = ctypes.c_void_p
+    drawer = GLRasteriser()
+    assert egl.eglGetCurrentContext() is None
+    assert drawer.renderer
+    drawer.visible(head, Camera(), 32, 1)
+    assert egl.eglGetCurrentContext() is None
+    drawer.release()

@@ -2,9 +2,9 @@
 
 import pytest
 
+from faceeditor.rendering.opengl import off_screen_context
 from tests.training.small_studio import write_hair, write_head, write_pictures
 from training.studio.assets import Assets
-from training.studio.gl import standalone_context
 from training.studio.head import HeadModel
 from training.studio.occlusion import Openness, openness_path
 from training.studio.renderer import Studio
@@ -28,7 +28,9 @@ def head(data_folder):
 @pytest.fixture(scope="session")
 def openness(head, data_folder):
     """Baked light, coarse, because the exact number of directions is no test's business."""
-    return Openness.measure(standalone_context(), head, Assets(data_folder), directions=16, resolution=64)
+    context = off_screen_context()
+    with context:
+        return Openness.measure(context, head, Assets(data_folder), directions=16, resolution=64)
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,6 @@ from numpy.typing import NDArray
 from training.studio.head import Floats, Ints
 
 
-def standalone_context() -> moderngl.Context:
-    """An off-screen OpenGL 3.3 context: EGL on Linux, the platform's own elsewhere."""
-    try:
-        return moderngl.create_context(standalone=True, require=330, backend="egl")  # type: ignore[arg-type]
-    except Exception:
-        return moderngl.create_context(standalone=True, require=330)
-
-
 def set_uniforms(program: moderngl.Program, **values: Any) -> None:
     """Set those of the uniforms that the program still has after the compiler dropped the unused ones."""
     for name, value in values.items():

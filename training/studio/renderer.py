@@ -22,10 +22,11 @@ from faceeditor.faces.layout import (
 from faceeditor.faces.layout import HAIR_STYLES as STYLE_WEIGHTS
 from faceeditor.rendering.colour import linear_to_srgb, srgb_to_linear
 from faceeditor.rendering.harmonics import key_light
+from faceeditor.rendering.opengl import off_screen_context
 from training.studio import shaders
 from training.studio.assets import DETAIL_RANGE, HAIR_STYLES, Assets, HairStyle
 from training.studio.factors import StudioFactors, tint_gain
-from training.studio.gl import CornerMesh, layers_of, set_uniforms, standalone_context, texture_of
+from training.studio.gl import CornerMesh, layers_of, set_uniforms, texture_of
 from training.studio.head import Floats, HeadModel
 from training.studio.lids import mended_lids
 from training.studio.occlusion import Openness
@@ -116,26 +117,30 @@ class Studio:
     def __init__(self, head: HeadModel, assets: Assets, openness: Openness | None = None) -> None:
         self.head = head
         self.assets = assets
-        self._context = standalone_context()
-        self._programs = {
-            name: self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=body)
-            for name, body in MATERIALS.items()
-        }
-        self._truth = self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.TRUTH)
-        self._resolve = self._context.program(vertex_shader=shaders.CORNERS, fragment_shader=shaders.RESOLVE)
-        self._screen = self._context.vertex_array(
-            self._resolve, [(self._context.buffer(np.array([-1, -1, 3, -1, -1, 3], np.float32)), "2f", "position")]
-        )
+        self._context = off_screen_context()
         self._targets: dict[int, Targets] = {}
         self._hair: dict[str, _HairOnGpu] = {}
-        self._openness = (openness or Openness.of(self._context, head, assets)).with_lit_teeth(head)
-        self._load_textures()
-        self._load_head()
+        with self._context:
+            self._load_programs()
+            self._openness = (openness or Openness.of(self._context, head, assets)).with_lit_teeth(head)
+            self._load_textures()
+            self._load_head()
 
     @classmethod
     def open(cls, data_folder: Path | str) -> Self:
         """The studio over a data folder. Raises UserError when the data are not there."""
         return cls(HeadModel.load(data_folder), Assets(data_folder))
+
+    def _load_programs(self) -> None:
+        context = self._context
+        self._programs = {
+            name: context.program(vertex_shader=shaders.VERTEX, fragment_shader=body)
+            for name, body in MATERIALS.items()
+        }
+        self._truth = context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.TRUTH)
+        self._resolve = context.program(vertex_shader=shaders.CORNERS, fragment_shader=shaders.RESOLVE)
+        corners = context.buffer(np.array([-1, -1, 3, -1, -1, 3], np.float32))
+        self._screen = context.vertex_array(self._resolve, [(corners, "2f", "position")])
 
     def _load_textures(self) -> None:
         context, assets = self._context, self.assets
