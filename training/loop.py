@@ -143,7 +143,7 @@ class Loop:
             if writer and self.step % self.config.log_every == 0:
                 for name, value in losses.items():
                     writer.add_scalar(name, value.item(), self.step)
-                bar.set_postfix(total=f"{float(losses['total']):.4f}")
+                bar.set_postfix(total=f"{losses['total'].item():.4f}")
             if writer and self.pictures and self.step % self.config.picture_every == 0:
                 writer.add_image("samples", self.pictures(self.best).clamp(0, 1), self.step)
             if now - saved > self.config.checkpoint_seconds:

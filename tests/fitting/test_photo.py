@@ -24,7 +24,7 @@ from faceeditor.fitting.photo import FitCancelled, FitProgress, fit_photo
 from faceeditor.fitting.placing import CAMERA_HIGH, CAMERA_LOW, camera_of, parameters_of, place, projection_slope
 from faceeditor.fitting.portrait import Portrait, analyse
 from faceeditor.fitting.target import Target
-from faceeditor.models.bundle import find_bundles, load_model
+from faceeditor.models.bundle import load_model
 from faceeditor.models.portrait import STYLES
 from faceeditor.rendering import harmonics
 
@@ -309,7 +309,6 @@ def test_an_unknown_quality_is_refused(model):
         fit_photo(portrait_of(model, head(model), Camera()), model, quality="perfect")
 
 
-@pytest.mark.skipif("portrait-studio" not in find_bundles(), reason="the portrait network's bundle is not there")
 def test_the_astronaut_becomes_a_face(model):
     portrait = analyse(data.astronaut(), load_model("portrait-studio"))
     face = fit_photo(portrait, model, quality="draft")
