@@ -229,8 +229,6 @@ def test_a_bundle_half_written_is_not_found(home):
 @pytest.mark.parametrize("name", ["template-studio", "guided-studio", "portrait-studio"])
 def test_a_whole_bundle_that_does_not_fit_its_architecture_says_so(home, name):
     """The hash is right, but a weight is missing, as in a bundle of another version."""
-    if name not in find_bundles():
-        pytest.skip(f"{name} does not ship yet")
     shipped = read_bundle(find_bundles()[name])
     largest = max(shipped.tensors, key=lambda key: shipped.tensors[key].nbytes)
     kept = {key: tensor for key, tensor in shipped.tensors.items() if key != largest}
