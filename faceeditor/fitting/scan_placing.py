@@ -1,0 +1,136 @@
+"""A scan brought to head space: its face found, its landmarks, and first guesses of its codes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from faceeditor.errors import UserError
+from faceeditor.faces import landmarks as points
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.scan import Scan
+from faceeditor.faces.similarity import Similarity
+from faceeditor.fitting.portrait import PortraitReader, confidence
+from faceeditor.fitting.scan_registration import FaceRegion, Rays, Registration, TRIMS, register
+from faceeditor.fitting.scan_search import NO_FACE, find_face
+from faceeditor.fitting.scan_surfels import Ball, Sampler, Surfels
+from faceeditor.fitting.scan_views import NOTHING, draw
+from faceeditor.models.template import Template
+
+Array = NDArray[np.float64]
+
+COARSE, FINE = 25_000, 160_000
+"""Surfels of the whole scan in which the face is looked for, and of the head that was found."""
+HEAD: Final = 0.18
+"""Metres around head space's origin in which a head lies."""
+READ: Final = 256
+"""Pixels of the pictures from which landmarks are read."""
+LANDMARK_VIEWS: Final = (Camera(), Camera(yaw=35), Camera(yaw=-35))
+SURFACE_VIEWS: Final = (*LANDMARK_VIEWS, Camera(pitch=35), Camera(pitch=-35))
+FACE_MIDDLE: Final = np.array([0.0, 0.0, 0.04])
+FACE_REACH: Final = 0.13
+ROUNDS: Final = 3
+FIRST_GUESS_TRIMS: Final = TRIMS
+LATER_TRIMS: Final = (0.006, 0.004, 0.004, 0.004)
+WORST_MM: Final = 2.5
+LEAST: Final = 0.35
+"""The face region's mean distance in millimetres, and the share of it that must be there, for what is a face."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where a scan's face is.
+
+    ``similarity`` scan -> head space; ``landmarks`` (68, 3) on the scan's surface in head space, with ``weights`` (68,)
+    in [0, 1], 0 where none was found; ``identity`` (100,) and ``expression`` (53,) of the template that was laid onto
+    the face, and ``error_mm``, the mean distance of its face region to the scan.
+    """
+
+    similarity: Similarity
+    landmarks: Array
+    weights: Array
+    identity: Array
+    expression: Array
+    error_mm: float
+
+
+def place_scan(
+    scan: Scan, reader: PortraitReader, template: Template, breathe: Callable[[], None] = lambda: None
+) -> Placement:
+    """Finds the face of ``scan`` and brings it to head space, whatever its unit and axes. ``breathe`` is called every
+    few tenths of a second; what it raises ends the search. Raises ``UserError`` when there is no face.
+    """
+    sampler = _sampler(scan)
+    return _placed(sampler, find_face(sampler.draw(COARSE), reader, breathe), reader, template, breathe)
+
+
+def _sampler(scan: Scan) -> Sampler:
+    if len(scan.vertices) < points.COUNT or not np.isfinite(scan.vertices).all():
+        raise UserError(NO_FACE)
+    return Sampler(scan)
+
+
+def _placed(
+    sampler: Sampler, start: Similarity, reader: PortraitReader, template: Template, breathe: Callable[[], None]
+) -> Placement:
+    head = sampler.draw(FINE, Ball(start.inverse().to_head(np.zeros(3)), HEAD / start.scale))
+    region, now = FaceRegion(template), Registration.start(start)
+    for number in range(ROUNDS):
+        breathe()
+        moved = head.moved(now.similarity)
+        rays = _read(moved, reader, thorough=number == ROUNDS - 1)
+        if number < 2:
+            surface = head.only(_visible(moved))
+        trims = FIRST_GUESS_TRIMS if number == 0 else LATER_TRIMS
+        back = now.similarity.inverse()
+        now = register(region, (surface.points, surface.normals), rays.moved(back), now, trims=trims, breathe=breathe)
+    return _placement(region, surface.moved(now.similarity), rays, now)
+
+
+def _read(moved: Surfels, reader: PortraitReader, *, thorough: bool) -> Rays:
+    """Where pictures of the head from the front and both sides show its landmarks."""
+    views = [draw(moved, camera, READ) for camera in LANDMARK_VIEWS]
+    reading = reader.read(np.stack([view.picture_srgb for view in views]), thorough=thorough)
+    parts = []
+    for view, pixels, spread in zip(views, reading.landmarks, reading.spread, strict=True):
+        weights = confidence(spread, READ) * _in_sight(view.camera)
+        parts.append((np.arange(points.COUNT), *_lines(view.camera, pixels), weights))
+    index, origins, directions, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    seen = weights > 0.05
+    return Rays(index[seen], origins[seen], directions[seen], weights[seen])
+
+
+def _in_sight(camera: Camera) -> Array:
+    """How much a landmark means the same point of the skin when seen from ``camera`` (68,)."""
+    weights = np.ones(points.COUNT)
+    weights[points.JAW] = 0.0
+    if camera.yaw == 0:
+        weights[points.CHIN] = 0.1
+    return weights
+
+
+def _lines(camera: Camera, pixels: Array) -> tuple[Array, Array]:
+    """Origins and unit directions (N, 3) of the rays through ``pixels`` (N, 2)."""
+    extrinsics, intrinsics = camera.extrinsics(), camera.intrinsics(READ, READ)
+    along = np.c_[pixels, np.ones(len(pixels))] @ np.linalg.inv(intrinsics).T @ extrinsics[:, :3]
+    return np.tile(camera.position(), (len(pixels), 1)), along / np.linalg.norm(along, axis=1, keepdims=True)
+
+
+def _visible(moved: Surfels) -> NDArray[np.int64]:
+    """The surfels of the face that some camera in front of it sees."""
+    seen = np.unique(np.concatenate([draw(moved, camera, READ).ids.ravel() for camera in SURFACE_VIEWS]))
+    seen = seen[seen != NOTHING]
+    return np.asarray(seen[np.linalg.norm(moved.points[seen] - FACE_MIDDLE, axis=1) < FACE_REACH])
+
+
+def _placement(region: FaceRegion, surface: Surfels, rays: Rays, now: Registration) -> Placement:
+    error = float(np.nanmean(np.abs(now.distances))) * 1000
+    if np.isfinite(now.distances).mean() < LEAST or error > WORST_MM:
+        raise UserError(NO_FACE)
+    _, _, landmarks = region.shape(now.identity, now.expression)
+    away, near = cKDTree(surface.points).query(landmarks)
+    weights = np.where(away < 0.004, 1.0, 0.0)
+    return Placement(now.similarity, surface.points[near], weights, now.identity, now.expression, error)
