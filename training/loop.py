@@ -123,7 +123,9 @@ class Loop:
         if self.fabric.is_global_zero:
             beside.replace(self.checkpoint)
 
-    def _progress(self) -> float:
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, 0 to 1 and beyond."""
         share = self.step / self.config.steps
         return max(share, self.seconds / (60 * self.config.minutes)) if self.config.minutes else share
 
@@ -133,7 +135,7 @@ class Loop:
         bar = tqdm(total=self.config.steps, initial=self.step, disable=not self.fabric.is_global_zero, mininterval=5)
         before = saved = time.monotonic()
         for batch in batches:
-            if self._progress() >= 1:
+            if self.progress >= 1:
                 break
             losses = self._train_on(self.fabric.to_device(batch))
             now = time.monotonic()
@@ -156,7 +158,7 @@ class Loop:
 
     def _train_on(self, batch: Any) -> Losses:
         for group, base in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = base * rate(self._progress(), self.step, self.config.warm_up)
+            group["lr"] = base * rate(self.progress, self.step, self.config.warm_up)
         losses = self.loss_of(self.network, batch, self.step)
         self.fabric.backward(losses["total"])
         self.fabric.clip_gradients(self.network, self.optimiser, max_norm=self.config.clip, error_if_nonfinite=False)
