@@ -8,7 +8,8 @@ behind the surface.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, NamedTuple, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -19,10 +20,15 @@ from torch.nn import functional
 from faceeditor.faces.landmarks import LEFT_EYE_CORNER, NOSE_TIP, RIGHT_EYE_CORNER
 from faceeditor.faces.latents import Codes, Space
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.faces.mesh import Mesh
 from faceeditor.models import se3
 from faceeditor.models.blend_field import Blend, BlendConfig, BlendField, LandmarkNet
-from faceeditor.models.bundle import Bundle, misfit
+from faceeditor.models.bundle import Bundle, load_model, misfit
+from faceeditor.models.contract import Refinement
 from faceeditor.models.memo import Memo, fingerprint
+
+if TYPE_CHECKING:
+    from faceeditor.models.face_mesh import FaceMesher
 
 DETAIL: Final = "detail"
 """The space of fine detail; the other two have their names in :mod:`faceeditor.faces.layout`."""
@@ -77,7 +83,7 @@ class ImFaceConfig:
         and the warps are slow waves.
         """
         warp = BlendConfig(
-            width=96, hidden=2, frequency=10.0, octaves=2, separate=False, fusion=32, hyper=(64,), film=True
+            width=96, hidden=2, frequency=10.0, octaves=2, separate=False, fusion=32, hyper=(128,), film=True
         )
         return cls(
             landmarks=landmarks,
@@ -188,10 +194,17 @@ class FaceField:
         if self.detail is None or self.amount == 0:
             return points
         (smooth, gradient), stages = self._smooth(points)
-        reach = self.config.reach
-        displacement = reach * torch.tanh(self.detail(stages.template)[..., 0] / reach)
-        along = self.amount * self.attenuation(smooth) * displacement
+        along = self.attenuation(smooth) * self.displacement(stages.template)
         return points + along[..., None] * functional.normalize(gradient, dim=-1)
+
+    def displacement(self, template: Tensor) -> Tensor:
+        """How far (..., N) the smooth surface lies above the detailed one, along its normal, where points of it
+        correspond to ``template`` (..., N, 3).
+        """
+        if self.detail is None:
+            return torch.zeros_like(template[..., 0])
+        reach = self.config.reach
+        return self.amount * reach * torch.tanh(self.detail(template)[..., 0] / reach)
 
     def attenuation(self, distance: Tensor) -> Tensor:
         """χ of Eq. 7 (...) at ``distance`` (...) from the smooth surface: 1 on it, falling with the fourth power."""
@@ -227,7 +240,7 @@ def in_chunks(function: Callable[[Tensor], Tensor], points: Tensor, chunk: int =
 
 
 class ImFace(nn.Module):
-    """ImFace++, and the first ImFace by configuration. Capability: surface."""
+    """ImFace++, and the first ImFace by configuration. Capabilities: surface and mesh."""
 
     name: str
     spaces: Mapping[str, Space]
@@ -243,7 +256,7 @@ class ImFace(nn.Module):
         self.expression = BlendField(count, motion, config.expression, config.expression_dims)
         self.identity = BlendField(count, motion + 1, config.identity, config.identity_dims)
         self.template = BlendField(count, 1, config.template)
-        self.detail = config.detail and BlendField(count, 1, config.detail, config.detail_dims)
+        self.detail = BlendField(count, 1, config.detail, config.detail_dims) if config.detail else None
         self.register_buffer("template_landmarks", torch.zeros(count, 3))
         self._fields: Memo[FaceField] = Memo(4)
 
@@ -304,6 +317,18 @@ class ImFace(nn.Module):
     def landmarks(self, codes: Codes) -> NDArray[np.float32]:
         """See :meth:`faceeditor.models.contract.SurfaceModel.landmarks`."""
         return self._head(self._bound(codes).landmarks)
+
+    def mesh(
+        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+    ) -> Mesh:
+        """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template, put on the face."""
+        return self._mesher.mesh(codes, refinement, morphs=morphs, textured=textured)
+
+    @cached_property
+    def _mesher(self) -> "FaceMesher":
+        from faceeditor.models.face_mesh import TEMPLATE, FaceMesher
+
+        return FaceMesher(self, load_model(TEMPLATE, self.device))
 
     def _bound(self, codes: Codes) -> FaceField:
         def bind() -> FaceField:

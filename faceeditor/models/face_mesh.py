@@ -1,0 +1,95 @@
+"""A face of a surface model as a mesh that never changes its topology, with texture and named morphs."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceeditor.errors import UserError
+from faceeditor.faces.latents import Codes
+from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
+from faceeditor.faces.mesh import Mesh
+from faceeditor.models.contract import Refinement
+from faceeditor.models.following import Followed, Follower
+from faceeditor.models.imface import DETAIL, ImFace
+from faceeditor.models.template import Template
+
+TEXTURE: Final = "texture_srgb"
+"""The refinement that is a face's own texture: (T, T, 3) uint8, row 0 at v = 1, in the template's atlas."""
+AMOUNT: Final = "detail_amount"
+"""The refinement that scales a face's detail: one number, 0 none, 1 its own."""
+TEMPLATE: Final = "template-studio"
+"""The bundle with the mesh that follows."""
+CLAY_SRGB: Final = (196, 170, 152)
+"""The colour of a face without a texture."""
+
+
+def detail_amount(refinement: Refinement | None) -> float:
+    """How much of its detail a face with this ``refinement`` shows."""
+    return float(np.asarray((refinement or {}).get(AMOUNT, 1.0)).reshape(-1)[0])
+
+
+def texture_of(refinement: Refinement | None) -> NDArray[np.uint8]:
+    """The face's texture, or plain clay. Raises ``UserError`` for a refinement that is no picture."""
+    texture = np.asarray((refinement or {}).get(TEXTURE, np.full((8, 8, 3), CLAY_SRGB, np.uint8)))
+    if texture.dtype != np.uint8 or texture.ndim != 3 or texture.shape[2] != 3 or not texture.size:
+        raise UserError("The face's texture is damaged; fit the scan again.")
+    return texture
+
+
+class FaceMesher:
+    """Makes meshes of the faces of ``model``; remembers the last one, so that a dragged slider costs little."""
+
+    def __init__(self, model: ImFace, template: Template) -> None:
+        self._model = model
+        self._follower = Follower(model.config, template)
+        self._last: tuple[bytes, Followed] | None = None
+
+    def mesh(
+        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+    ) -> Mesh:
+        """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template's opaque parts, by render vertices."""
+        template, amount = self._follower.template, detail_amount(refinement)
+        vertices = self._dragged(codes, amount)
+        render = template.render_vertex
+        return Mesh(
+            vertices=vertices[render].cpu().numpy(),
+            faces=template.faces[: template.cards_from].cpu().numpy().astype(np.int32),
+            uv=template.uv.cpu().numpy(),
+            normals=template.normals(vertices[None])[0, render].cpu().numpy(),
+            texture_srgb=texture_of(refinement) if textured else None,
+            morphs=self._morphs(codes, amount) if morphs else {},
+            parts={name: ends for name, ends in template.parts.items() if ends[1] <= template.cards_from},
+        )
+
+    def _dragged(self, codes: Codes, amount: float) -> Tensor:
+        """Shape vertices (V, 3), found from those of the last call when that was the same person."""
+        person = np.ascontiguousarray(codes[IDENTITY]).tobytes()
+        last = self._last[1] if self._last is not None and self._last[0] == person else None
+        found = self._followed(codes, amount, last)
+        self._last = person, found
+        return found.vertices
+
+    def _morphs(self, codes: Codes, amount: float) -> dict[str, NDArray[np.float32]]:
+        """Vertex offsets (R, 3) from this person's neutral face to each of the ARKit names at 1."""
+        still = np.zeros_like(codes[EXPRESSION])
+        neutral = self._followed({**codes, EXPRESSION: still}, amount)
+        render = self._follower.template.render_vertex
+        offsets = {}
+        for name, parts in ARKIT.items():
+            expression = still.copy()
+            expression[[EXPRESSION_COMPONENTS.index(part) for part in parts]] = 1
+            face = self._followed({**codes, EXPRESSION: expression}, amount, neutral)
+            offsets[name] = (face.vertices - neutral.vertices)[render].cpu().numpy()
+        return offsets
+
+    def _followed(self, codes: Codes, amount: float, last: Followed | None = None) -> Followed:
+        tensors = {name: self._tensor(codes[name]) for name in (IDENTITY, EXPRESSION, DETAIL) if name in codes}
+        decoded = self._follower.decoded(tensors[IDENTITY], tensors[EXPRESSION])
+        with torch.no_grad():
+            return self._follower.follow(self._model.field(tensors, amount), decoded, last)
+
+    def _tensor(self, code: NDArray[np.float32]) -> Tensor:
+        return torch.tensor(code, dtype=torch.float32, device=self._model.device)
