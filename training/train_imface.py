@@ -87,7 +87,7 @@ class ScanCodes(nn.Module):
         super().__init__()
         self.dims = {IDENTITY: config.identity_dims, EXPRESSION: config.expression_dims, DETAIL: config.detail_dims}
         self.person: Tensor
-        self.register_buffer("person", torch.unique(scans[IDENTITY], dim=0, return_inverse=True)[1])
+        self.register_buffer("person", torch.unique(scans[IDENTITY], dim=0, return_inverse=True)[1], persistent=False)
         count = {**dict.fromkeys(self.dims, len(self.person)), IDENTITY: int(self.person.max()) + 1}
         self.learned = nn.ParameterDict(
             {name: PRIOR_SPREAD * torch.randn(count[name], dims) for name, dims in self.dims.items()} if learned else {}

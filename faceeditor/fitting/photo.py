@@ -1,13 +1,11 @@
 """A photo becomes a face: camera and shape from landmarks, a first look, gradient stages, and a refinement."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
@@ -21,25 +19,10 @@ from faceeditor.fitting.hair_look import meet_outline
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.placing import place
 from faceeditor.fitting.portrait import Portrait
+from faceeditor.fitting.progress import FitProgress, Watch
 from faceeditor.fitting.refine import Refiner
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import FittableModel
-
-
-@dataclass(frozen=True, eq=False)
-class FitProgress:
-    """Where a fit stands: ``fraction`` of 0 to 1, a ``message`` for the artist, sometimes the current picture (S, S, 3)
-    uint8 over the photo, and the ``seconds_left``, when they can be told.
-    """
-
-    fraction: float
-    message: str
-    picture_srgb: NDArray[np.uint8] | None = None
-    seconds_left: float | None = None
-
-
-class FitCancelled(Exception):
-    """Raised by :func:`fit_photo` soon after ``cancelled`` began to answer yes."""
 
 
 @dataclass(frozen=True)
@@ -72,41 +55,6 @@ PLANS: Final[Mapping[str, Plan]] = {
 PREVIEW: Final = 256
 
 
-class _Watch:
-    """Tells how a fit goes on and asks whether it shall."""
-
-    def __init__(self, on_step: Callable[[FitProgress], None], cancelled: Callable[[], bool]) -> None:
-        self._on_step, self._cancelled = on_step, cancelled
-        self._began = time.monotonic()
-        self._from, self._to, self._message = 0.0, 0.0, ""
-        self._steps, self._step = 1, 0
-        self.fraction = 0.0
-
-    def stage(self, message: str, upto: float, steps: int) -> None:
-        """A stage begins that brings the fraction ``upto`` in about so many steps."""
-        self._from, self._to, self._message = self._to, upto, message
-        self._steps, self._step = steps, 0
-
-    def tick(self) -> None:
-        """One step of the stage begins."""
-        self._step = min(self._step + 1, self._steps)
-        self.tell(None)
-
-    def tell(self, picture: NDArray[np.uint8] | None) -> None:
-        """Reports, with a picture perhaps. Raises :class:`FitCancelled`."""
-        if self._cancelled():
-            raise FitCancelled
-        self.fraction = self._from + (self._to - self._from) * self._step / self._steps
-        gone = time.monotonic() - self._began
-        left = None if self.fraction < 0.05 else gone * (1 - self.fraction) / self.fraction
-        self._on_step(FitProgress(self.fraction, self._message, picture, left))
-
-    @property
-    def seconds(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._began
-
-
 def fit_photo(
     portrait: Portrait,
     model: FittableModel,
@@ -124,7 +72,7 @@ def fit_photo(
     """
     if quality not in PLANS:
         raise UserError(f"{quality} is not a quality; choose {', '.join(PLANS)}.")
-    watch = _Watch(on_step, cancelled)
+    watch = Watch(on_step, cancelled)
     fit = _Fit(portrait, model, PLANS[quality], watch)
     fit.run()
     face = Face("", model.name, fit.codes, fit.camera, Origin("photo", "", portrait.crop_srgb), fit.gains)
@@ -138,7 +86,7 @@ class _Fit:
     camera: Camera
     codes: Codes
 
-    def __init__(self, portrait: Portrait, model: FittableModel, plan: Plan, watch: _Watch) -> None:
+    def __init__(self, portrait: Portrait, model: FittableModel, plan: Plan, watch: Watch) -> None:
         self.portrait, self.model, self.plan, self.watch = portrait, model, plan, watch
         self.gains: Gains = {}
 

@@ -20,9 +20,10 @@ from faceeditor.fitting.easel import Easel, neutral_codes, tensors, without_hair
 from faceeditor.fitting.first_look import first_look
 from faceeditor.fitting.hair_look import strands_of
 from faceeditor.fitting.measures import measure
-from faceeditor.fitting.photo import FitCancelled, FitProgress, fit_photo
+from faceeditor.fitting.photo import fit_photo
 from faceeditor.fitting.placing import CAMERA_HIGH, CAMERA_LOW, camera_of, parameters_of, place, projection_slope
 from faceeditor.fitting.portrait import Portrait, analyse
+from faceeditor.fitting.progress import FitCancelled, FitProgress
 from faceeditor.fitting.target import Target
 from faceeditor.models.bundle import load_model
 from faceeditor.models.portrait import STYLES
