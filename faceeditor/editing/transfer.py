@@ -1,21 +1,26 @@
-"""Giving a part of one face to another: identity, expression, skin, light, hair or pose, by any amount."""
+"""Giving a part of one face to another: a code, its detail, its texture or the pose, by any amount."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from faceeditor.editing.controls import Spaces
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.face import Face, Origin
+from faceeditor.faces.face import DETAIL_AMOUNT, TEXTURE, Face, Origin
 from faceeditor.faces.latents import Code, as_code
-from faceeditor.faces.layout import LIGHT, LIGHT_SHAPE, SKIN, mirror_name
+from faceeditor.faces.layout import LIGHT, LIGHT_SHAPE, mirror_name
+from faceeditor.rendering.colour import linear_to_srgb8, srgb8_to_linear
 
-Part = Literal["identity", "expression", "skin", "light", "hair", "pose"]
+Part = Literal["identity", "expression", "skin", "light", "hair", "pose", "detail", "texture"]
 TRANSFERS: Final[tuple[Part, ...]] = get_args(Part)
-"""What can be transferred; all but ``pose`` are spaces of the model."""
+"""What can be transferred; all but ``pose`` and ``texture`` are spaces of the model."""
+
+TRAVELS: Final = {"skin": None, "detail": (DETAIL_AMOUNT,), "texture": (TEXTURE,)}
+"""Which of a face's refinements go with a part: all of them with the skin of a model that has one."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -23,19 +28,33 @@ Arrays = Mapping[str, NDArray[Any]]
 def transfer(what: str, source: Face, target: Face, amount: float = 1.0) -> Face:
     """``target`` with ``what`` taken ``amount`` of the way from it to ``source`` (0 nothing, 1 all of it).
 
-    A per-face refinement is a matter of skin: it travels with ``skin`` and stays with the target otherwise.
-    Raises ``UserError`` for a part that does not exist, or faces whose models do not share it.
+    Per-face refinements travel with the part they belong to (:data:`TRAVELS`) and stay with the target otherwise. A
+    texture fits every face of models that follow the template.
+    Raises ``UserError`` for a part that does not exist, faces whose models do not share it, or a texture that the
+    source has not.
     """
     if what not in TRANSFERS:
         raise UserError(f"{what} cannot be transferred; choose one of: {', '.join(TRANSFERS)}.")
     _require_finite(amount)
     if what == "pose":
         return target.replace(camera=_between_poses(target.camera, source.camera, amount))
+    if what == "texture":
+        if TEXTURE not in source.refinement:
+            raise UserError(f"{source.name} has no texture of its own; choose a face made from a coloured scan.")
+        return target.replace(refinement=_refined(what, target, source, amount))
     mine, theirs = _shared(what, target, source)
     changed = target.with_code(what, _between(mine, theirs, amount))
-    if what != SKIN:
-        return changed
-    return changed.replace(refinement=_between_arrays(target.refinement, source.refinement, amount))
+    return changed.replace(refinement=_refined(what, target, source, amount)) if what in TRAVELS else changed
+
+
+def _refined(what: str, target: Face, source: Face, amount: float) -> Arrays:
+    """The target's refinement with what travels with a part mixed with the source's."""
+    names = TRAVELS[what] or tuple(target.refinement.keys() | source.refinement.keys())
+    mine, theirs = (
+        {name: face.refinement[name] for name in names if name in face.refinement} for face in (target, source)
+    )
+    kept = {name: value for name, value in target.refinement.items() if name not in names}
+    return {**kept, **_between_arrays(mine, theirs, amount)}
 
 
 def blend(first: Face, second: Face, amount: float, name: str = "") -> Face:
@@ -57,6 +76,19 @@ def blend(first: Face, second: Face, amount: float, name: str = "") -> Face:
         origin=Origin("interpolation", f"{amount:.0%} from {first.name} to {second.name}"),
         refinement=_between_arrays(first.refinement, second.refinement, amount),
     )
+
+
+def mixed_srgb(first: NDArray[np.uint8], second: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
+    """The picture ``amount`` of the way from ``first`` to ``second`` in linear light, in the size of ``first``."""
+    if amount == 0:
+        return first
+    if first.shape != second.shape:
+        size = (first.shape[1], first.shape[0])
+        second = np.asarray(Image.fromarray(second).resize(size, Image.Resampling.LANCZOS))
+    if amount == 1:
+        return second
+    light = (1 - amount) * srgb8_to_linear(first) + amount * srgb8_to_linear(second)
+    return linear_to_srgb8(light.astype(np.float32))
 
 
 def mirror(face: Face, spaces: Spaces) -> Face:
@@ -114,21 +146,27 @@ def _between_poses(first: Camera, second: Camera, amount: float) -> Camera:
 
 
 def _between_arrays(first: Arrays, second: Arrays, amount: float) -> dict[str, NDArray[Any]]:
-    """Named corrections between two faces; one that a face lacks counts as zeros."""
-    mixed: dict[str, NDArray[Any]] = {}
-    for name in first.keys() | second.keys():
-        a, b = first.get(name), second.get(name)
-        if amount <= 0 or amount >= 1:
-            whole = a if amount <= 0 else b
-        elif a is not None and b is not None and a.shape != b.shape:
-            whole = a if amount < 0.5 else b
-        else:
-            example = a if a is not None else b
-            assert example is not None
-            zeros = np.zeros_like(example)
-            whole = ((1 - amount) * (zeros if a is None else a) + amount * (zeros if b is None else b)).astype(
-                example.dtype
-            )
-        if whole is not None:
-            mixed[name] = whole
-    return mixed
+    """Named corrections between two faces; one that a face lacks counts as doing nothing."""
+    mixed = {
+        name: _between_values(name, first.get(name), second.get(name), amount) for name in first.keys() | second.keys()
+    }
+    return {name: value for name, value in mixed.items() if value is not None}
+
+
+def _between_values(
+    name: str, first: NDArray[Any] | None, second: NDArray[Any] | None, amount: float
+) -> NDArray[Any] | None:
+    """NDArray[np.uint8]s are mixed in linear light; a face without one shows the other's."""
+    if name.endswith("_srgb"):
+        if first is None or second is None:
+            return (second if amount > 0 else first) if first is None else first if amount < 1 else second
+        return mixed_srgb(first, second, float(np.clip(amount, 0, 1)))
+    if name != DETAIL_AMOUNT and (amount <= 0 or amount >= 1):
+        return first if amount <= 0 else second
+    if first is not None and second is not None and first.shape != second.shape:
+        return first if amount < 0.5 else second
+    idle = 1.0 if name == DETAIL_AMOUNT else 0.0
+    example = first if first is not None else second
+    assert example is not None
+    a, b = (np.full_like(example, idle) if value is None else value for value in (first, second))
+    return np.asarray((1 - amount) * a + amount * b, example.dtype)

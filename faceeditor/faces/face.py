@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, Codes, as_code
+from faceeditor.faces.similarity import Similarity
+
+TEXTURE: Final = "texture_srgb"
+"""The refinement that is a face's own texture: (T, T, 3) uint8, row 0 at v = 1, in the template's atlas."""
+DETAIL_AMOUNT: Final = "detail_amount"
+"""The refinement that scales a face's fine detail: one number, 0 none, 1 its own."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,15 @@ class Origin:
 
     ``source`` names the file or the seed; ``photo_srgb`` is the aligned square crop (H, W, 3) uint8 that was fitted,
     or ``None``. ``figures`` are the fit's measures (``psnr``, ``ssim``, ``landmark_error_percent``, ``seconds``).
+    For a scan, ``placement`` brings it to head space, and ``scan_points`` (N, 3) float32 are points of its face there.
     """
 
     kind: str = "sample"
     source: str = ""
     photo_srgb: NDArray[np.uint8] | None = field(default=None, compare=False)
     figures: Mapping[str, float] = field(default_factory=dict)
+    placement: Similarity | None = field(default=None, compare=False)
+    scan_points: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

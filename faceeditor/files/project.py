@@ -1,9 +1,9 @@
 """The .face file: one face, exactly; and the .faces file: a whole gallery.
 
 A .face is a zip of ``face.json`` (format and program version, model and its hash, camera, origin, notes),
-``codes.safetensors``, and where the face has them ``refinement.safetensors``, ``photo.png`` (lossless) and
-``thumbnail.png``. Arrays come back bit for bit. A .faces is a zip of .face files with ``gallery.json`` telling their
-order.
+``codes.safetensors``, and where the face has them ``refinement.safetensors``, ``scan.safetensors`` (points of the scan
+it was fitted to), ``photo.png`` (lossless) and ``thumbnail.png``. Arrays come back bit for bit. A .faces is a zip of
+.face files with ``gallery.json`` telling their order.
 """
 
 import io
@@ -27,6 +27,7 @@ from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import as_code
+from faceeditor.faces.similarity import Similarity
 from faceeditor.files.atomic import require_file, write_bytes
 
 FORMAT: Final = 1
@@ -66,6 +67,7 @@ class _Origin(BaseModel):
     kind: str
     source: str
     figures: dict[str, float] = {}
+    placement: dict[str, Any] | None = None
 
 
 class _Camera(BaseModel):
@@ -114,11 +116,14 @@ def face_bytes(file: FaceFile) -> bytes:
             "kind": face.origin.kind,
             "source": face.origin.source,
             "figures": {name: float(value) for name, value in face.origin.figures.items() if np.isfinite(value)},
+            **({} if face.origin.placement is None else {"placement": face.origin.placement.document()}),
         },
     }
     members = {"face.json": _json(description), "codes.safetensors": _arrays(face.codes)}
     if face.refinement:
         members["refinement.safetensors"] = _arrays(face.refinement)
+    if face.origin.scan_points is not None:
+        members["scan.safetensors"] = _arrays({"points": face.origin.scan_points})
     if face.origin.photo_srgb is not None:
         members["photo.png"] = _png(face.origin.photo_srgb)
     if file.thumbnail_srgb is not None:
@@ -134,18 +139,34 @@ def face_from_bytes(data: bytes, name: str) -> FaceFile:
         codes = {space: as_code(code) for space, code in load(members["codes.safetensors"]).items()}
         if not all(np.isfinite(code).all() for code in codes.values()):
             raise ValueError("a code is not finite")
-        photo = _picture(members["photo.png"]) if "photo.png" in members else None
         face = Face(
             name=found.name,
             model=found.model,
             codes=codes,
             camera=Camera(**found.camera.model_dump()),
-            origin=Origin(found.origin.kind, found.origin.source, photo, found.origin.figures),
+            origin=_origin(found.origin, members),
             refinement=load(members["refinement.safetensors"]) if "refinement.safetensors" in members else {},
             notes=found.notes,
         )
         thumbnail = _picture(members["thumbnail.png"]) if "thumbnail.png" in members else None
         return FaceFile(face, found.model_hash, thumbnail)
+
+
+def _origin(found: _Origin, members: Mapping[str, bytes]) -> Origin:
+    return Origin(
+        kind=found.kind,
+        source=found.source,
+        photo_srgb=_picture(members["photo.png"]) if "photo.png" in members else None,
+        figures=found.figures,
+        placement=None if found.placement is None else Similarity.from_document(found.placement),
+        scan_points=_points(load(members["scan.safetensors"])["points"]) if "scan.safetensors" in members else None,
+    )
+
+
+def _points(points: NDArray[Any]) -> NDArray[np.float32]:
+    if points.dtype != np.float32 or points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise ValueError("unexpected points")
+    return points
 
 
 def write_gallery(path: Path, files: Sequence[FaceFile], current: int = 0) -> None:

@@ -34,8 +34,15 @@ class Atlas:
 
     @classmethod
     def of(cls, surface: Surface, size: int) -> Self:
-        """The atlas of a mesh: its triangles, flattened to their texture coordinates, are looked at like a picture."""
-        faces, uv = surface.faces.cpu().numpy(), surface.uv.detach().cpu().numpy().astype(np.float64)
+        """The atlas of a surface's head."""
+        return cls.over(surface.faces.cpu().numpy(), surface.uv.detach().cpu().numpy(), size)
+
+    @classmethod
+    def over(cls, faces: NDArray[np.integer[Any]], uv: Floats, size: int) -> Self:
+        """The atlas of triangles ``faces`` (F, 3) with texture coordinates ``uv`` (R, 2): flattened to them, they are
+        looked at like a picture.
+        """
+        uv = uv.astype(np.float64)
         flat = np.stack([uv[:, 0] - 0.5, uv[:, 1] - 0.5, np.zeros(len(uv))], axis=-1) + TARGET
         corners = flat[faces]
         turned = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] < 0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceeditor.errors import UserError
+from faceeditor.faces.face import DETAIL_AMOUNT, TEXTURE
 from faceeditor.faces.latents import Codes
 from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.faces.mesh import Mesh
@@ -16,10 +17,6 @@ from faceeditor.models.following import Followed, Follower
 from faceeditor.models.imface import DETAIL, ImFace
 from faceeditor.models.template import Template
 
-TEXTURE: Final = "texture_srgb"
-"""The refinement that is a face's own texture: (T, T, 3) uint8, row 0 at v = 1, in the template's atlas."""
-AMOUNT: Final = "detail_amount"
-"""The refinement that scales a face's detail: one number, 0 none, 1 its own."""
 TEMPLATE: Final = "template-studio"
 """The bundle with the mesh that follows."""
 CLAY_SRGB: Final = (196, 170, 152)
@@ -28,7 +25,7 @@ CLAY_SRGB: Final = (196, 170, 152)
 
 def detail_amount(refinement: Refinement | None) -> float:
     """How much of its detail a face with this ``refinement`` shows."""
-    return float(np.asarray((refinement or {}).get(AMOUNT, 1.0)).reshape(-1)[0])
+    return float(np.asarray((refinement or {}).get(DETAIL_AMOUNT, 1.0)).reshape(-1)[0])
 
 
 def texture_of(refinement: Refinement | None) -> NDArray[np.uint8]:

@@ -3,15 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceeditor.editing.transfer import TRANSFERS, blend, mirror, transfer
+from faceeditor.editing.transfer import blend, mirror, mixed_srgb, transfer
 from faceeditor.errors import UserError
+from faceeditor.faces.face import Face
+from faceeditor.faces.latents import as_code
 from tests.tiny import SPACES, tiny_face
 
 ANN = tiny_face("Ann", 1, refinement={"tint": np.full((2, 2), 4.0, np.float32)})
 BEN = tiny_face("Ben", 2)
+LOOKS = ("identity", "expression", "skin", "light", "hair", "pose")
 
 
-@pytest.mark.parametrize("what", TRANSFERS)
+@pytest.mark.parametrize("what", LOOKS)
 def test_all_of_a_part_arrives_exactly_and_nothing_else_changes(what):
     given_away = transfer(what, ANN, BEN)
     for space in SPACES:
@@ -33,7 +36,7 @@ def test_half_a_skin_brings_half_the_refinement():
 
 
 def test_no_amount_changes_nothing_exactly():
-    for what in TRANSFERS:
+    for what in LOOKS:
         same = transfer(what, ANN, BEN, 0.0)
         assert all(np.array_equal(same.codes[space], BEN.codes[space]) for space in SPACES)
         assert same.camera == BEN.camera
@@ -54,6 +57,58 @@ def test_mirror_twice_is_the_face_again_and_once_swaps_sides():
     assert once.camera.yaw == -ANN.camera.yaw
     twice = mirror(once, SPACES)
     assert all(twice.codes[space] == pytest.approx(ANN.codes[space], abs=1e-5) for space in SPACES)
+
+
+def surface_face(name, seed, **refinement):
+    """A face of a surface model, as a scan gives it."""
+    random = np.random.default_rng(seed)
+    codes = {space: as_code(random.normal(size=8)) for space in ("identity", "expression", "detail")}
+    return Face(name, "imface-studio", codes, refinement=refinement)
+
+
+def picture(seed, size=8):
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+
+
+CAL, DEB = surface_face("Cal", 3, texture_srgb=picture(0)), surface_face("Deb", 4, texture_srgb=picture(1))
+
+
+@pytest.mark.parametrize("what", ["identity", "expression", "detail", "texture"])
+def test_a_part_of_a_surface_changes_and_nothing_else(what):
+    for amount in (0.25, 1.0):
+        given = transfer(what, CAL, DEB, amount)
+        for space, code in DEB.codes.items():
+            expected = code + amount * (CAL.codes[space] - code) if space == what else code
+            assert given.codes[space] == pytest.approx(expected, abs=1e-6)
+        assert np.array_equal(given.refinement["texture_srgb"], DEB.refinement["texture_srgb"]) == (what != "texture")
+
+
+def test_textures_are_mixed_in_linear_light():
+    black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
+    assert abs(int(mixed_srgb(black, white, 0.5)[0, 0, 0]) - 188) <= 1
+    assert np.array_equal(mixed_srgb(picture(0), picture(1), 1.0), picture(1))
+    assert mixed_srgb(picture(0, 16), picture(1, 8), 0.5).shape == (16, 16, 3)
+
+
+def test_a_face_without_a_texture_takes_one_and_cannot_give_one():
+    bare = surface_face("Bare", 5)
+    assert np.array_equal(transfer("texture", CAL, bare, 0.5).refinement["texture_srgb"], picture(0))
+    assert "texture_srgb" not in transfer("texture", CAL, bare, 0.0).refinement
+    with pytest.raises(UserError, match="no texture"):
+        transfer("texture", bare, CAL)
+
+
+def test_how_much_detail_shows_travels_with_the_detail():
+    faint = CAL.replace(refinement={"detail_amount": np.float32(0.5)})
+    assert transfer("detail", faint, DEB, 1.0).refinement["detail_amount"] == pytest.approx(0.5)
+    assert transfer("detail", faint, DEB, 0.5).refinement["detail_amount"] == pytest.approx(0.75)
+    assert "detail_amount" not in transfer("expression", faint, DEB, 1.0).refinement
+
+
+def test_faces_between_two_textures_have_both():
+    half = blend(CAL, DEB, 0.5)
+    assert np.array_equal(half.refinement["texture_srgb"], mixed_srgb(picture(0), picture(1), 0.5))
+    assert np.array_equal(blend(CAL, surface_face("Bare", 5), 0.5).refinement["texture_srgb"], picture(0))
 
 
 def test_what_cannot_be_given_is_told():

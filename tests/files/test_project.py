@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.numpy import save
 
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import as_code
+from faceeditor.faces.similarity import Similarity
 from faceeditor.files.project import (
     FORMAT,
     FaceFile,
@@ -71,6 +73,47 @@ def test_a_face_comes_back_bit_for_bit(face, thumbnail):
         assert (mine is None) == (theirs is None)
         assert mine is None or same(mine, theirs)
     assert found.model_hash == "hash"
+
+
+def scanned_face() -> Face:
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    points = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    placement = Similarity(0.001, turn, np.array([0.1, 0.2, 0.3]))
+    return some_face().replace(origin=Origin("scan", "head.obj", placement=placement, scan_points=points))
+
+
+def test_where_a_scan_lay_and_its_points_come_back():
+    face = scanned_face()
+    back = face_from_bytes(face_bytes(FaceFile(face)), "x.face").face.origin
+    assert back == face.origin
+    assert back.placement.document() == face.origin.placement.document()
+    assert same(back.scan_points, face.origin.scan_points)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"scan.safetensors": save({"points": np.full((4, 3), np.nan, np.float32)})},
+        {"scan.safetensors": save({"points": np.zeros((4, 2), np.float32)})},
+        {"scan.safetensors": save({"other": np.zeros((4, 3), np.float32)})},
+        {"scan.safetensors": b"points"},
+        {"placement": {"scale": -1, "rotation": list(range(9)), "translation": [0, 0, 0]}},
+        {"placement": {"scale": 1}},
+    ],
+)
+def test_damage_to_what_is_known_of_a_scan_is_one_sentence(member):
+    with zipfile.ZipFile(io.BytesIO(face_bytes(FaceFile(scanned_face())))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    if "placement" in member:
+        description = json.loads(members["face.json"])
+        description["origin"]["placement"] = member["placement"]
+        member = {"face.json": json.dumps(description).encode()}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in {**members, **member}.items():
+            archive.writestr(name, data)
+    with pytest.raises(UserError, match="x.face is damaged"):
+        face_from_bytes(buffer.getvalue(), "x.face")
 
 
 def test_nothing_in_a_face_is_a_pickle_and_equal_faces_give_equal_files(tmp_path):
@@ -190,6 +233,7 @@ from pathlib import Path
 import numpy as np
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import as_code
+from faceeditor.faces.similarity import Similarity
 from faceeditor.files.project import FaceFile, write_face
 print("ready", flush=True)
 for number in itertools.count():
