@@ -14,7 +14,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.portrait import PortraitReader, confidence
-from faceeditor.fitting.scan_registration import FaceRegion, Rays, Registration, TRIMS, register
+from faceeditor.fitting.scan_registration import TRIMS, FaceRegion, Rays, Registration, register
 from faceeditor.fitting.scan_search import NO_FACE, find_face
 from faceeditor.fitting.scan_surfels import Ball, Sampler, Surfels
 from faceeditor.fitting.scan_views import NOTHING, draw
@@ -32,6 +32,24 @@ LANDMARK_VIEWS: Final = (Camera(), Camera(yaw=35), Camera(yaw=-35))
 SURFACE_VIEWS: Final = (*LANDMARK_VIEWS, Camera(pitch=35), Camera(pitch=-35))
 FACE_MIDDLE: Final = np.array([0.0, 0.0, 0.04])
 FACE_REACH: Final = 0.13
+MARKED: Final = {
+    "right eye's outer corner": points.RIGHT_EYE_CORNER,
+    "left eye's outer corner": points.LEFT_EYE_CORNER,
+    "nose tip": points.NOSE_TIP,
+    "mouth's right corner": points.OUTER_LIPS.start,
+    "mouth's left corner": points.OUTER_LIPS.start + 6,
+}
+"""What the artist marks, right and left being the subject's, and which landmarks these are."""
+MARK_TRUST: Final = 3.0
+"""How much more a marked point is trusted than one read from a picture."""
+MARK_MISFIT: Final = 0.03
+"""Metres by which marked points may lie off those of the mean face."""
+SENSELESS: Final = (
+    "The five points must be the right and the left eye's outer corner, the nose tip, and the mouth's right and left "
+    "corner, right and left being the subject's; mark them again."
+)
+DOUBTFUL, FARTHEST = 0.003, 0.006
+"""Metres from the scan at which a landmark is little trusted, and not at all."""
 ROUNDS: Final = 3
 FIRST_GUESS_TRIMS: Final = TRIMS
 LATER_TRIMS: Final = (0.006, 0.004, 0.004, 0.004)
@@ -67,6 +85,29 @@ def place_scan(
     return _placed(sampler, find_face(sampler.draw(COARSE), reader, breathe), reader, template, breathe)
 
 
+def place_by_points(
+    scan: Scan,
+    marked: NDArray[np.floating],
+    reader: PortraitReader,
+    template: Template,
+    breathe: Callable[[], None] = lambda: None,
+) -> Placement:
+    """Brings ``scan`` to head space by the artist's five points ``marked`` (5, 3), in the scan's own unit and axes and
+    in the order of :data:`MARKED`. Raises ``UserError`` for points that cannot be meant.
+    """
+    sampler, given = _sampler(scan), np.asarray(marked, np.float64)
+    mean = reader.landmarks_3d[list(MARKED.values())]
+    if given.shape != mean.shape or not np.isfinite(given).all():
+        raise UserError(SENSELESS)
+    try:
+        start = Similarity.fit(given, mean)
+    except ValueError:
+        raise UserError(SENSELESS) from None
+    if np.linalg.norm(start.to_head(given) - mean, axis=1).max() > MARK_MISFIT:
+        raise UserError(SENSELESS)
+    return _placed(sampler, start, reader, template, breathe, given)
+
+
 def _sampler(scan: Scan) -> Sampler:
     if len(scan.vertices) < points.COUNT or not np.isfinite(scan.vertices).all():
         raise UserError(NO_FACE)
@@ -74,20 +115,27 @@ def _sampler(scan: Scan) -> Sampler:
 
 
 def _placed(
-    sampler: Sampler, start: Similarity, reader: PortraitReader, template: Template, breathe: Callable[[], None]
+    sampler: Sampler,
+    start: Similarity,
+    reader: PortraitReader,
+    template: Template,
+    breathe: Callable[[], None],
+    marked: Array | None = None,
 ) -> Placement:
     head = sampler.draw(FINE, Ball(start.inverse().to_head(np.zeros(3)), HEAD / start.scale))
     region, now = FaceRegion(template), Registration.start(start)
     for number in range(ROUNDS):
         breathe()
         moved = head.moved(now.similarity)
-        rays = _read(moved, reader, thorough=number == ROUNDS - 1)
+        back = now.similarity.inverse()
+        rays = _read(moved, reader, thorough=number == ROUNDS - 1).moved(back)
+        if marked is not None:
+            rays = rays.and_also(_crossing(marked))
         if number < 2:
             surface = head.only(_visible(moved))
         trims = FIRST_GUESS_TRIMS if number == 0 else LATER_TRIMS
-        back = now.similarity.inverse()
-        now = register(region, (surface.points, surface.normals), rays.moved(back), now, trims=trims, breathe=breathe)
-    return _placement(region, surface.moved(now.similarity), rays, now)
+        now = register(region, surface, rays, now, trims=trims, breathe=breathe)
+    return _placement(region, surface.moved(now.similarity), now)
 
 
 def _read(moved: Surfels, reader: PortraitReader, *, thorough: bool) -> Rays:
@@ -95,8 +143,8 @@ def _read(moved: Surfels, reader: PortraitReader, *, thorough: bool) -> Rays:
     views = [draw(moved, camera, READ) for camera in LANDMARK_VIEWS]
     reading = reader.read(np.stack([view.picture_srgb for view in views]), thorough=thorough)
     parts = []
-    for view, pixels, spread in zip(views, reading.landmarks, reading.spread, strict=True):
-        weights = confidence(spread, READ) * _in_sight(view.camera)
+    for view, pixels, spread, presence in zip(views, reading.landmarks, reading.spread, reading.presence, strict=True):
+        weights = confidence(spread, READ) * presence * _in_sight(view.camera)
         parts.append((np.arange(points.COUNT), *_lines(view.camera, pixels), weights))
     index, origins, directions, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
     seen = weights > 0.05
@@ -126,11 +174,21 @@ def _visible(moved: Surfels) -> NDArray[np.int64]:
     return np.asarray(seen[np.linalg.norm(moved.points[seen] - FACE_MIDDLE, axis=1) < FACE_REACH])
 
 
-def _placement(region: FaceRegion, surface: Surfels, rays: Rays, now: Registration) -> Placement:
-    error = float(np.nanmean(np.abs(now.distances))) * 1000
-    if np.isfinite(now.distances).mean() < LEAST or error > WORST_MM:
+def _crossing(marked: Array) -> Rays:
+    """Lines along two axes through each of the marked points (5, 3): what is to lie on both lies on the point."""
+    index = np.array(list(MARKED.values()))
+    lines = [Rays(index, marked, np.tile(axis, (len(index), 1)), np.full(len(index), MARK_TRUST)) for axis in np.eye(3)]
+    return lines[0].and_also(lines[2])
+
+
+def _placement(region: FaceRegion, surface: Surfels, now: Registration) -> Placement:
+    there = np.isfinite(now.distances)
+    error = float(np.abs(now.distances[there]).mean()) * 1000 if there.any() else np.inf
+    if there.mean() < LEAST or error > WORST_MM:
         raise UserError(NO_FACE)
     _, _, landmarks = region.shape(now.identity, now.expression)
     away, near = cKDTree(surface.points).query(landmarks)
-    weights = np.where(away < 0.004, 1.0, 0.0)
-    return Placement(now.similarity, surface.points[near], weights, now.identity, now.expression, error)
+    normals = surface.normals[near]
+    onto = landmarks - ((landmarks - surface.points[near]) * normals).sum(1, keepdims=True) * normals
+    weights = np.where(away < FARTHEST, np.exp(-((away / DOUBTFUL) ** 2)), 0.0)
+    return Placement(now.similarity, onto, weights, now.identity, now.expression, error)

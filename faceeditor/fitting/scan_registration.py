@@ -6,7 +6,7 @@ which the pictures show them, and the priors of the codes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -16,9 +16,9 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from faceeditor.faces import landmarks as points
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS
 from faceeditor.faces.similarity import Similarity
+from faceeditor.fitting.scan_surfels import Surfels
 from faceeditor.models.template import Template
 
 Array = NDArray[np.float64]
@@ -49,7 +49,7 @@ EXPRESSION_COST: Final = 1.0
 @dataclass(frozen=True, eq=False)
 class Rays:
     """Where pictures show landmarks: line ``i`` goes through ``origins`` (N, 3) along unit ``directions`` (N, 3), shows
-    landmark ``index`` (N,) and is trusted ``weights`` (N,) in [0, 1]. Space of the scan as it was placed then.
+    landmark ``index`` (N,) and is trusted ``weights`` (N,).
     """
 
     index: NDArray[np.int64]
@@ -61,6 +61,12 @@ class Rays:
         """The same lines in another space."""
         return replace(
             self, origins=similarity.to_head(self.origins), directions=self.directions @ similarity.rotation.T
+        )
+
+    def and_also(self, other: "Rays") -> "Rays":
+        """These lines and those."""
+        return Rays(
+            *(np.concatenate([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self))
         )
 
 
@@ -117,15 +123,15 @@ class FaceRegion:
 
 def register(
     region: FaceRegion,
-    surface: tuple[Array, Array],
+    surface: Surfels,
     rays: Rays,
     start: Registration,
     *,
     trims: tuple[float, ...] = TRIMS,
     breathe: Callable[[], None] = lambda: None,
 ) -> Registration:
-    """Lays the face region onto a ``surface``, points and normals (N, 3) in the space of ``start.similarity``."""
-    tree = cKDTree(surface[0])
+    """Lays the face region onto ``surface``; this and ``rays`` lie in the space that ``start.similarity`` is from."""
+    tree = cKDTree(surface.points)
     now = start
     for trim in trims:
         breathe()
@@ -134,13 +140,13 @@ def register(
 
 
 def _step(
-    region: FaceRegion, tree: cKDTree, surface: tuple[Array, Array], rays: Rays, now: Registration, trim: float
+    region: FaceRegion, tree: cKDTree, surface: Surfels, rays: Rays, now: Registration, trim: float
 ) -> Registration:
     vertices, normals, landmarks = region.shape(now.identity, now.expression)
     back = now.similarity.inverse()
     _, near = tree.query(back.to_head(vertices))
-    targets = now.similarity.to_head(surface[0][near])
-    planes = surface[1][near] @ now.similarity.rotation.T
+    targets = now.similarity.to_head(surface.points[near])
+    planes = surface.normals[near] @ now.similarity.rotation.T
     planes *= np.sign((planes * normals).sum(1, keepdims=True))
     gap = ((vertices - targets) * planes).sum(1)
     aside = np.linalg.norm(vertices - targets - gap[:, None] * planes, axis=1)

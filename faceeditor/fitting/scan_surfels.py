@@ -18,6 +18,7 @@ Linear = NDArray[np.float32]
 NEIGHBOURS: Final = 12
 """Points around one of a cloud that tell its normal."""
 _SEED: Final = 7
+_SEQUENCE: Final = np.array([0.7548776662466927, 0.5698402909980532])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,7 @@ class Sampler:
             corners = scan.vertices[scan.faces]
             across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
             self._areas = np.linalg.norm(across, axis=1) / 2
+            self._area = float(self._areas.sum())
             self._normals = _gathered(across, scan.faces, len(scan.vertices))
 
     def draw(self, count: int, ball: Ball | None = None) -> Surfels:
@@ -74,7 +76,8 @@ class Sampler:
         scan = self._scan
         inside = np.flatnonzero(ball.holds(scan.vertices)) if ball else np.arange(len(scan.vertices))
         if len(inside) > count:
-            inside = np.sort(np.random.default_rng(_SEED).permutation(inside)[:count])
+            turn = np.random.default_rng(_SEED).random(len(scan.vertices))[inside]
+            inside = inside[turn <= np.partition(turn, count - 1)[count - 1]]
         points = scan.vertices[inside]
         told = None if scan.normals is None else scan.normals[inside]
         if told is None or not (told**2).sum(-1).all():
@@ -85,13 +88,8 @@ class Sampler:
     def _from_mesh(self, faces: Faces, areas: Points, count: int, ball: Ball | None) -> Surfels:
         if ball is not None:
             areas = areas * ball.holds(self._scan.vertices)[faces].any(1)
-        total = np.cumsum(areas)
-        if not total[-1] > 0:
-            return Surfels(np.zeros((0, 3)), np.zeros((0, 3)), None)
-        random = np.random.default_rng(_SEED)
-        even = (np.arange(count) + random.random(count)) / count * total[-1]
-        corners = faces[np.minimum(np.searchsorted(total, even, side="right"), len(faces) - 1)]
-        shares = _barycentric(random.random((count, 2)))
+        which, shares = _spread(areas / max(self._area, 1e-300), count)
+        corners = faces[which]
         return Surfels(
             _mixed(self._scan.vertices, corners, shares),
             _unit(_mixed(self._normals, corners, shares)),
@@ -132,10 +130,22 @@ def _mixed(values: Points, corners: Faces, shares: Points) -> Points:
     return np.asarray(mixed)
 
 
-def _barycentric(pairs: Points) -> Points:
-    """Shares (N, 3) of a triangle's corners, evenly over it, of even ``pairs`` (N, 2) in [0, 1)."""
-    root = np.sqrt(pairs[:, 0])
-    return np.stack([1 - root, root * (1 - pairs[:, 1]), root * pairs[:, 1]], axis=1)
+def _spread(areas: Points, count: int) -> tuple[NDArray[np.int64], Points]:
+    """About ``count`` points, evenly over triangles of ``areas`` (F,): the triangle of each, and the shares (N, 3) of
+    its corners.
+
+    A triangle's points depend on little but its own area, so that almost the same triangles get almost the same points:
+    the density is one of a few, and places follow an additive sequence (Roberts, "The Unreasonable Effectiveness of
+    Quasirandom Sequences", 2018) from a start of the triangle's own.
+    """
+    density = 2.0 ** np.floor(np.log2(count / max(areas.sum(), 1e-9)))
+    random = np.random.default_rng(_SEED).random((len(areas), 3))
+    counts = np.floor(areas * density + random[:, 0]).astype(np.int64)
+    which = np.repeat(np.arange(len(areas)), counts)
+    number = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = (random[which, 1:] + number[:, None] * _SEQUENCE) % 1.0
+    root = np.sqrt(place[:, 0])
+    return which, np.stack([1 - root, root * (1 - place[:, 1]), root * place[:, 1]], axis=1)
 
 
 def _unit(vectors: Points) -> Points:
