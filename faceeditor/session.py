@@ -21,6 +21,7 @@ from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Space
+from faceeditor.faces.scan import SCAN_SUFFIXES
 from faceeditor.files import project, recovery
 from faceeditor.files.provenance import Provenance
 from faceeditor.models.bundle import load_model
@@ -29,11 +30,16 @@ from faceeditor.resources import resource_path
 from faceeditor.settings import Settings
 
 if TYPE_CHECKING:
+    from faceeditor.faces.scan import Scan
+    from faceeditor.files.depth import Intrinsics
     from faceeditor.fitting.portrait import Portrait
+    from faceeditor.fitting.scan_placing import Placement
 
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
 
+SCAN_MODEL: Final = "imface-studio"
+"""The model that scans are fitted with unless another is named."""
 THUMBNAIL: Final = "thumbnail:"
 """Targets that begin so are drawn after the others and their pictures go into .face files."""
 
@@ -253,14 +259,16 @@ class Session(Edits, Views):
         return self._thumbnails.get(face_id)
 
     def import_any(self, paths: Iterable[Path]) -> tuple[FaceId | Job[FaceId], ...]:
-        """Opens .face and .faces files and begins to fit pictures: what was dropped on the window."""
+        """Opens .face and .faces files and begins to fit pictures and scans: what was dropped on the window."""
         found: list[FaceId | Job[FaceId]] = []
         for path in paths:
             suffix = path.suffix.lower()
             if suffix == project.GALLERY_SUFFIX:
                 found.extend(self.open_gallery(path))
+            elif suffix == project.SUFFIX:
+                found.append(self.open(path))
             else:
-                found.append(self.open(path) if suffix == project.SUFFIX else self.fit_photo(path))
+                found.append(self.fit_scan(path) if suffix in SCAN_SUFFIXES else self.fit_photo(path))
         return tuple(found)
 
     def duplicate(self, face_id: FaceId) -> FaceId:
@@ -331,6 +339,41 @@ class Session(Edits, Views):
 
         def work(step: Steps) -> FaceId:
             face = exports.fit(self.engine.model, path, name, quality, box, landmarks, step)
+            face_id = new_id()
+            self._deliver(lambda: self._add_fitted(face, face_id))
+            return face_id
+
+        return self.engine.submit(f"Fit {path.name}", work)
+
+    def place_scan(
+        self, path: Path, *, marked: NDArray[np.float64] | None = None, intrinsics: "Intrinsics | None" = None
+    ) -> Job[tuple["Scan", "Placement"]]:
+        """The scan and where its face is, for the artist to correct before :meth:`fit_scan`."""
+        from faceeditor.engine import scans
+
+        source = scans.Source(path, marked, intrinsics)
+        return self.engine.submit(f"Look at {path.name}", lambda step: scans.place(self.engine.model, source, step))
+
+    def fit_scan(
+        self,
+        path: Path,
+        *,
+        quality: str = "standard",
+        model: str | None = None,
+        marked: NDArray[np.float64] | None = None,
+        intrinsics: "Intrinsics | None" = None,
+    ) -> Job[FaceId]:
+        """Makes a face from a 3D scan; the surface streams by the job as a face, which is added when it is done.
+
+        ``marked`` (5, 3) are points that the artist marked, in the scan's own unit and axes: outer eye corners, nose
+        tip, mouth corners, the subject's right before the left. A depth picture has ``intrinsics``.
+        """
+        from faceeditor.engine import scans
+
+        name, source = model or SCAN_MODEL, scans.Source(path, marked, intrinsics)
+
+        def work(step: Steps) -> FaceId:
+            face = scans.fit(self.engine.model, source, name, quality, step)
             face_id = new_id()
             self._deliver(lambda: self._add_fitted(face, face_id))
             return face_id

@@ -24,11 +24,13 @@ from faceeditor.cli.common import (
     opened,
 )
 from faceeditor.errors import UserError
+from faceeditor.faces.scan import SCAN_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from faceeditor.files.depth import Intrinsics
     from faceeditor.session import Session
 
 RANDOM_SPACES: Final = "identity,skin,hair"
@@ -36,32 +38,45 @@ RANDOM_SPACES: Final = "identity,skin,hair"
 
 
 def fit(
-    photo: Annotated[Path, typer.Argument(help="A picture with a face in it.")],
+    source: Annotated[Path, typer.Argument(help="A picture with a face in it, or a 3D scan of one.")],
     out: Out,
     model: Model = None,
     quality: Annotated[str, typer.Option(help="draft, standard or best.")] = "standard",
     box: Annotated[str | None, typer.Option(help="The face's box in photo pixels: left,top,right,bottom.")] = None,
     landmarks: Annotated[
         Path | None,
-        typer.Option(help="A JSON file with the 68 landmarks [x, y] in photo pixels, as corrected by hand."),
+        typer.Option(
+            help="A JSON file of corrected landmarks: 68 [x, y] in photo pixels; for a scan 5 [x, y, z] in its axes, "
+            "right and left outer eye corner, nose tip, right and left mouth corner."
+        ),
+    ] = None,
+    intrinsics: Annotated[
+        Path | None, typer.Option(help="For a depth picture: a JSON file with fx, fy, cx, cy and unit.")
     ] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Make a face from a photo."""
+    """Make a face from a photo or from a 3D scan."""
     face_path(out)
+    is_scan = intrinsics is not None or source.suffix.lower() in SCAN_SUFFIXES
     corners = None if box is None else _box(box)
-    points = None if landmarks is None else _points(landmarks)
+    points = None if landmarks is None else _points(landmarks, (5, 3) if is_scan else (68, 2))
     with opened(device) as session:
         began = time.monotonic()
-        job = session.fit_photo(photo, quality=quality, model=model, box=corners, landmarks=points)
+        job = (
+            session.fit_scan(source, quality=quality, model=model, marked=points, intrinsics=_intrinsics(intrinsics))
+            if is_scan
+            else session.fit_photo(source, quality=quality, model=model, box=corners, landmarks=points)
+        )
         face_id = follow(session, job)
         session.save(face_id, out)
         seconds = time.monotonic() - began
-        figures = dict(session.document[face_id].origin.figures)
-    facts = {"out": str(out), "model": session.document[face_id].model, **figures, "seconds": seconds}
+        face = session.document[face_id]
+    figures = dict(face.origin.figures)
+    placed = {} if face.origin.placement is None else face.origin.placement.document()
+    facts = {"out": str(out), "model": face.model, **figures, **placed, "seconds": seconds}
     told = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items() if name != "seconds")
-    Answer(f"Fitted {photo.name} in {seconds:.1f} s ({told}): {out}", facts).tell(json)
+    Answer(f"Fitted {source.name} in {seconds:.1f} s ({told}): {out}", facts).tell(json)
 
 
 def random(
@@ -256,16 +271,21 @@ def _box(text: str) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _points(path: Path) -> "NDArray[np.float64]":
+def _intrinsics(path: Path | None) -> "Intrinsics | None":
+    from faceeditor.files.depth import read_intrinsics
+
+    return None if path is None else read_intrinsics(path)
+
+
+def _points(path: Path, shape: tuple[int, int]) -> "NDArray[np.float64]":
     import numpy as np
 
     from faceeditor.files.atomic import require_file
 
     try:
-        points = np.array(json_module.loads(require_file(path).read_bytes()), np.float64)
+        return np.array(json_module.loads(require_file(path).read_bytes()), np.float64).reshape(shape)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} does not hold 68 landmarks as JSON pairs [x, y] ({error}).") from error
-    return points
+        raise UserError(f"{path} does not hold {shape[0]} landmarks of {shape[1]} numbers each ({error}).") from error
 
 
 COMMANDS: Final = (fit, random, edit, render, mesh, transfer, interpolate, turntable)

@@ -10,6 +10,8 @@ Points = NDArray[np.float64]
 Faces = NDArray[np.int32]
 Picture = NDArray[np.uint8]
 
+SCAN_SUFFIXES: Final = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off", ".xyz", ".npy")
+"""Files that can only be scans; a .png may be a depth picture, too."""
 MOST_TEXELS: Final = 100_000_000
 """Textures that are more than this together are made coarser."""
 _UNKNOWN_SRGB: Final = 128
