@@ -22,8 +22,8 @@ from faceeditor.models.template import Template
 
 Array = NDArray[np.float64]
 
-COARSE, FINE = 25_000, 160_000
-"""Surfels of the whole scan in which the face is looked for, and of the head that was found."""
+FINE: Final = 160_000
+"""Surfels of the head that was found."""
 HEAD: Final = 0.18
 """Metres around head space's origin in which a head lies."""
 READ: Final = 256
@@ -82,7 +82,7 @@ def place_scan(
     few tenths of a second; what it raises ends the search. Raises ``UserError`` when there is no face.
     """
     sampler = _sampler(scan)
-    return _placed(sampler, find_face(sampler.draw(COARSE), reader, breathe), reader, template, breathe)
+    return _placed(sampler, find_face(sampler, reader, breathe), reader, template, breathe)
 
 
 def place_by_points(

@@ -14,11 +14,13 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.alignment import STEADY
 from faceeditor.fitting.portrait import PortraitReader, confidence
-from faceeditor.fitting.scan_surfels import Surfels
+from faceeditor.fitting.scan_surfels import Sampler, Surfels
 from faceeditor.fitting.scan_views import NOTHING, View, draw
 
 Array = NDArray[np.float64]
 
+COARSE: Final = 25_000
+"""Surfels of the whole scan in which the face is looked for."""
 LOOK: Final = 128
 """Pixels of the pictures in which a face is looked for."""
 GUESSES: Final = ((0.42, 1.0), (0.22, 0.5), (0.8, 1.0), (0.5, 0.5), (1.7, 1.0))
@@ -35,8 +37,6 @@ TRUST: Final = 0.5
 """The trust from which a view is believed to show a face."""
 MISFIT: Final = 0.008
 """Metres by which the lifted landmarks of a face may differ from those of the mean face, half of them at least."""
-NEARER: Final = 0.98
-"""The share of a scan's points that tells its frame."""
 ROBUST: Final = 0.008
 NO_FACE: Final = (
     "No face was found in the scan; check that it shows a whole face from the front, or mark the eye corners, the "
@@ -60,14 +60,17 @@ class Sight:
         return self.trust >= TRUST and self.misfit <= MISFIT
 
 
-def find_face(surfels: Surfels, reader: PortraitReader, breathe: Callable[[], None] = lambda: None) -> Similarity:
-    """The similarity that brings the face of ``surfels`` to head space, to a few degrees and percent. Raises
-    ``UserError`` when none is found.
+def find_face(sampler: Sampler, reader: PortraitReader, breathe: Callable[[], None] = lambda: None) -> Similarity:
+    """The similarity that brings a scan's face to head space, to a few degrees and percent. Raises ``UserError`` when
+    none is found.
 
     It is looked for in the scan's own frame, so that what is found does not depend on the scan's unit and axes.
     """
-    frame = own_frame(surfels.points)
-    return frame.then(_find(surfels.moved(frame), reader, breathe))
+    try:
+        frame = sampler.own_frame()
+    except ValueError:
+        raise UserError(NO_FACE) from None
+    return frame.then(_find(sampler.draw(COARSE).moved(frame), reader, breathe))
 
 
 def _find(surfels: Surfels, reader: PortraitReader, breathe: Callable[[], None]) -> Similarity:
@@ -93,23 +96,6 @@ def _closer(surfels: Surfels, start: Similarity, reader: PortraitReader) -> Sigh
     for _ in range(LOOKS - 1):
         sight = look(surfels, sight.similarity, reader)
     return sight
-
-
-def own_frame(points: Array) -> Similarity:
-    """The similarity that brings ``points`` (N, 3) to their principal axes, each pointing to where they lie farther
-    out, and to a mean distance of 1 from their middle, the farthest few left out.
-    """
-    away = np.linalg.norm(points - points.mean(0), axis=1)
-    inner = points[away <= np.quantile(away, NEARER)]
-    middle = inner.mean(0)
-    size = np.linalg.norm(inner - middle, axis=1).mean()
-    if not 0 < size < np.inf:
-        raise UserError(NO_FACE)
-    centred = (inner - middle) / size
-    axes = np.linalg.eigh(centred.T @ centred)[1].T[::-1]
-    axes = axes * np.where(((centred @ axes.T) ** 3).sum(0) < 0, -1.0, 1.0)[:, None]
-    axes[2] *= np.sign(np.linalg.det(axes))
-    return Similarity(float(1 / size), axes, -axes @ middle / size)
 
 
 def axis_turns() -> list[Array]:

@@ -17,6 +17,8 @@ Linear = NDArray[np.float32]
 
 NEIGHBOURS: Final = 12
 """Points around one of a cloud that tell its normal."""
+FAR: Final = 2.0
+"""How many times farther than the mean distance from its middle points lie that count little for a scan's frame."""
 _SEED: Final = 7
 _SEQUENCE: Final = np.array([0.7548776662466927, 0.5698402909980532])
 
@@ -66,6 +68,28 @@ class Sampler:
             self._area = float(self._areas.sum())
             self._normals = _gathered(across, scan.faces, len(scan.vertices))
 
+    def own_frame(self) -> Similarity:
+        """The similarity that brings the scan to its principal axes, each pointing to where it reaches farther, and to
+        a mean distance of 1 from its middle; what lies far out counts little. Raises ``ValueError`` for what is one
+        point.
+        """
+        points, weights = self._scan.vertices, self._weights()
+        middle, size = _middle(points, weights)
+        weights = weights / (1 + (np.linalg.norm(points - middle, axis=1) / (FAR * size)) ** 4)
+        middle, size = _middle(points, weights)
+        centred = (points - middle) / size
+        axes = np.linalg.eigh((centred * weights[:, None]).T @ centred)[1].T[::-1]
+        axes = axes * np.where(weights @ (centred @ axes.T) ** 3 < 0, -1.0, 1.0)[:, None]
+        axes[2] *= np.sign(np.linalg.det(axes))
+        return Similarity(1 / size, axes, -axes @ middle / size)
+
+    def _weights(self) -> Points:
+        """How much of the surface each vertex stands for (V,)."""
+        scan = self._scan
+        if scan.faces is None or self._areas is None:
+            return np.ones(len(scan.vertices))
+        return np.asarray(sum(np.bincount(corner, self._areas, len(scan.vertices)) for corner in scan.faces.T))
+
     def draw(self, count: int, ball: Ball | None = None) -> Surfels:
         """At most ``count`` surfels of the scan, or of the part of it that lies in ``ball``; perhaps none."""
         if self._scan.faces is None or self._areas is None:
@@ -106,6 +130,16 @@ class Sampler:
                 mixed += srgb8_to_linear(scan.colours_srgb[corners[:, corner]]) * shares[:, corner, None]
             return mixed
         return None
+
+
+def _middle(points: Points, weights: Points) -> tuple[Points, float]:
+    """The weighted mean of ``points`` and their mean distance from it."""
+    share = weights / max(weights.sum(), 1e-300)
+    middle = share @ points
+    size = float(share @ np.linalg.norm(points - middle, axis=1))
+    if not 0 < size < np.inf:
+        raise ValueError("the points coincide")
+    return middle, size
 
 
 def normals_of_cloud(points: Points) -> Points:
