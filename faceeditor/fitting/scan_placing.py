@@ -1,7 +1,7 @@
 """A scan brought to head space: its face found, its landmarks, and first guesses of its codes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -50,9 +50,9 @@ SENSELESS: Final = (
 )
 DOUBTFUL, FARTHEST = 0.003, 0.006
 """Metres from the scan at which a landmark is little trusted, and not at all."""
-ROUNDS: Final = 3
+ROUNDS: Final = 4
 FIRST_GUESS_TRIMS: Final = TRIMS
-LATER_TRIMS: Final = (0.006, 0.004, 0.004, 0.004)
+LATER_TRIMS: Final = (0.006, *(0.004,) * 7)
 WORST_MM: Final = 2.5
 LEAST: Final = 0.35
 """The face region's mean distance in millimetres, and the share of it that must be there, for what is a face."""
@@ -124,15 +124,16 @@ def _placed(
 ) -> Placement:
     head = sampler.draw(FINE, Ball(start.inverse().to_head(np.zeros(3)), HEAD / start.scale))
     region, now = FaceRegion(template), Registration.start(start)
+    read: list[Rays] = []
     for number in range(ROUNDS):
         breathe()
-        moved = head.moved(now.similarity)
-        back = now.similarity.inverse()
-        rays = _read(moved, reader, thorough=number == ROUNDS - 1).moved(back)
-        if marked is not None:
-            rays = rays.and_also(_crossing(marked))
+        moved, back = head.moved(now.similarity), now.similarity.inverse()
+        read = [*read[1 if number == 1 else 0 :], _read(moved, reader, thorough=number == ROUNDS - 1).moved(back)]
         if number < 2:
             surface = head.only(_visible(moved))
+        rays = averaged(read)
+        if marked is not None:
+            rays = rays.and_also(_crossing(marked))
         trims = FIRST_GUESS_TRIMS if number == 0 else LATER_TRIMS
         now = register(region, surface, rays, now, trims=trims, breathe=breathe)
     return _placement(region, surface.moved(now.similarity), now)
@@ -172,6 +173,14 @@ def _visible(moved: Surfels) -> NDArray[np.int64]:
     seen = np.unique(np.concatenate([draw(moved, camera, READ).ids.ravel() for camera in SURFACE_VIEWS]))
     seen = seen[seen != NOTHING]
     return np.asarray(seen[np.linalg.norm(moved.points[seen] - FACE_MIDDLE, axis=1) < FACE_REACH])
+
+
+def averaged(read: list[Rays]) -> Rays:
+    """All the lines of some readings, trusted together as much as one reading."""
+    together = read[0]
+    for more in read[1:]:
+        together = together.and_also(more)
+    return replace(together, weights=together.weights / len(read))
 
 
 def _crossing(marked: Array) -> Rays:

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import lsq_linear
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -34,10 +35,10 @@ TRIMS: Final = (0.02, 0.012, 0.008, 0.005, 0.004, 0.004)
 """Metres beyond which a closest point is not believed, step by step."""
 ASIDE: Final = 0.004
 """Metres by which a closest point may lie aside of a vertex's normal; more is the rim of the scan."""
-AGREEING: Final = 0.6
-"""Least cosine between the normals of a vertex and of its closest point."""
+DISAGREEING: Final = 0.4
+"""What the cosine between the normals of a vertex and of its closest point may fall short of 1."""
 SURFACE_ERROR: Final = 0.0007
-INDEPENDENT: Final = 500.0
+INDEPENDENT: Final = 200.0
 """Metres by which the template misses a true face, and how many independent observations its face region makes."""
 LANDMARK_ERROR: Final = 0.0025
 """Metres by which a landmark that is trusted fully misses."""
@@ -150,10 +151,11 @@ def _step(
     planes *= np.sign((planes * normals).sum(1, keepdims=True))
     gap = ((vertices - targets) * planes).sum(1)
     aside = np.linalg.norm(vertices - targets - gap[:, None] * planes, axis=1)
-    kept = (np.abs(gap) < trim) & (aside < ASIDE + trim / 4) & ((planes * normals).sum(1) > AGREEING)
-    normal, right = _surface_equations(region, now, gap, planes, vertices, kept, trim)
+    trust = _fading(np.abs(gap), trim) * _fading(aside, ASIDE + trim / 4)
+    trust *= _fading(1 - (planes * normals).sum(1), DISAGREEING)
+    normal, right = _surface_equations(region, now, gap, planes, vertices, trust / (1 + (2 * gap / trim) ** 2))
     more, more_right = _landmark_equations(region, now, landmarks, rays.moved(now.similarity))
-    return _solved(normal + more, right + more_right, now, np.where(kept, gap, np.nan))
+    return _solved(normal + more, right + more_right, now, np.where(trust > 0, gap, np.nan))
 
 
 def _surface_equations(
@@ -162,12 +164,10 @@ def _surface_equations(
     gap: Array,
     planes: Array,
     vertices: Array,
-    kept: NDArray[np.bool_],
-    trim: float,
+    trust: Array,
 ) -> tuple[Array, Array]:
     """Normal equations (160, 160) and (160,) of the gaps along the planes."""
-    robust = np.where(kept, 1 / (1 + (gap / (trim / 2)) ** 2), 0.0)
-    weights = robust / max(len(gap), 1) * INDEPENDENT / SURFACE_ERROR**2
+    weights = trust / len(gap) * INDEPENDENT / SURFACE_ERROR**2
     rows = np.concatenate([np.einsum("bnc,nc->nb", region.surface_basis, planes), -_moves(vertices, planes)], axis=1)
     codes = np.concatenate([now.identity, now.expression, np.zeros(7)])
     wanted = rows @ codes - gap
@@ -221,19 +221,20 @@ def _solved(normal: Array, right: Array, now: Registration, distances: Array) ->
 
 
 def _bounded(normal: Array, right: Array, limited: slice) -> Array:
-    """The minimum of ``x normal x / 2 - right x`` with ``x[limited]`` in [0, 1], by an active set."""
-    low, high = np.full(len(right), -np.inf), np.full(len(right), np.inf)
-    low[limited], high[limited] = 0.0, 1.0
-    x, free = np.zeros(len(right)), np.ones(len(right), bool)
-    for _ in range(30):
-        fixed = ~free
-        rest = right[free] - normal[np.ix_(free, fixed)] @ x[fixed]
-        x[free] = cho_solve(cho_factor(normal[np.ix_(free, free)]), rest)
-        outside = free & ((x < low) | (x > high))
-        x = np.clip(x, low, high)
-        slope = normal @ x - right
-        back = fixed & (((x <= low) & (slope < 0)) | ((x >= high) & (slope > 0)))
-        if not outside.any() and not back.any():
-            break
-        free = (free & ~outside) | back
+    """The minimum of ``x normal x / 2 - right x`` with ``x[limited]`` in [0, 1]: the others are eliminated first."""
+    inside = np.zeros(len(right), bool)
+    inside[limited] = True
+    factor = cho_factor(normal[np.ix_(~inside, ~inside)])
+    cross = normal[np.ix_(~inside, inside)]
+    left = normal[np.ix_(inside, inside)] - cross.T @ cho_solve(factor, cross)
+    root = np.linalg.cholesky((left + left.T) / 2)
+    wanted = solve_triangular(root, right[inside] - cross.T @ cho_solve(factor, right[~inside]), lower=True)
+    x = np.zeros(len(right))
+    x[inside] = lsq_linear(root.T, wanted, (0.0, 1.0), method="bvls").x
+    x[~inside] = cho_solve(factor, right[~inside] - cross @ x[inside])
     return x
+
+
+def _fading(values: Array, limit: float) -> Array:
+    """1 up to half the ``limit``, 0 from the limit on."""
+    return np.clip(2 - 2 * values / limit, 0.0, 1.0)
