@@ -9,8 +9,8 @@ deformation fields (Eq. 19); ``detail``: the refinement displacement field, all 
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -34,8 +34,6 @@ CONFIGS: Final = Path(__file__).parent / "configs"
 POINTS: Final = ("surface", "bridge", "space")
 OF_SURFACE: Final = ("surface", "normals", "neutral", "template", "matched", "detailed", "detailed_normals")
 OF_SPACE: Final = ("space", "distance", "gradient")
-TEMPLATE_RATE: Final = 0.05
-"""The template's learning rate in the first stage, relative to the warps': it starts from the mean head."""
 PRIOR_SPREAD: Final = 0.01
 """Standard deviation of learned codes at the start."""
 
@@ -46,7 +44,8 @@ class ImFaceTraining:
     ``faces`` of a step with ``surface``, ``bridge`` and ``space`` points each, ``directed`` of them with normals;
     ``near``: how far before and behind the detailed surface the second stage looks, in the model's unit;
     ``template_steps`` on the mean head alone; ``detail_start`` steps on displacements alone, before Eq. 20;
-    ``detail_share`` of the minutes or steps go to the second stage.
+    ``detail_share`` of the minutes or steps go to the second stage. ``rates``: learning rates of parameters whose name
+    holds a word, relative to the others'.
     """
 
     loop: LoopConfig
@@ -62,6 +61,7 @@ class ImFaceTraining:
     template_steps: int
     detail_start: int
     detail_share: float = 0.2
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, name: str) -> Self:
@@ -211,30 +211,29 @@ def train_template(model: ImFace, maker: ScanMaker, steps: int, folder: Path, lo
     Loop(config, folder, network, loss_of).run(torch.randint(len(points), (600,)) for _ in iter(int, 1))
 
 
+def groups(step: Step, config: ImFaceTraining) -> list[dict[str, Any]]:
+    """What is trained, by learning rate."""
+    found: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in step.named_parameters():
+        if parameter.requires_grad:
+            rate = next((share for word, share in config.rates.items() if word in name), 1.0)
+            found.setdefault(rate, []).append(parameter)
+    return [{"params": some, "lr": rate * config.loop.learning_rate} for rate, some in found.items()]
+
+
 def train_stage(
     stage: str, model: ImFace, scans: dict[str, Tensor], config: ImFaceTraining, folder: Path, share: float
 ) -> Loop:
     """Runs ``first`` or ``detail`` to its end and leaves the averaged weights in ``model``."""
     step = Step(model, scans, config, stage)
-    rate = config.loop.learning_rate
-    detail = list(model.detail.parameters()) if model.detail else []
-    for parameter in model.parameters():
-        parameter.requires_grad_(stage == "first")
-    for parameter in detail:
-        parameter.requires_grad_(stage == "detail")
-    template = list(model.template.parameters())
-    apart = {id(parameter) for parameter in (*template, *detail)}
-    others = [parameter for parameter in step.parameters() if id(parameter) not in apart]
-    groups = {
-        "first": [{"params": others, "lr": rate}, {"params": template, "lr": TEMPLATE_RATE * rate}],
-        "detail": [{"params": [*detail, *step.codes.parameters()], "lr": rate}],
-    }[stage]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("detail.") == (stage == "detail"))
     loop = Loop(
         config.stage(share),
         folder,
         step,
         lambda network, chosen, number: network(scans, chosen, number, loop.progress),
-        groups,
+        groups(step, config),
     )
     scans = loop.fabric.to_device(scans)
     loop.run(picks(len(scans[IDENTITY]), config.faces))

@@ -21,11 +21,13 @@ RADIUS: Final = 1.0
 """Of the ball that is modelled."""
 SHADOW_CELLS: Final = 300
 """Cells a side of the picture that tells what is hidden."""
-SHADOW_SAMPLES: Final = 300_000
+SHADOW_SAMPLES: Final = 400_000
 SHADOW_SLACK: Final = 0.004
 """How far behind the foremost surface a point may lie and still be seen, where the surface faces the viewer."""
 STEEPEST: Final = 0.08
 """The least z of a seen vertex's unit normal."""
+MOST_SLOPE: Final = 4.0
+"""Of the slopes that are allowed for when depths within one cell are compared."""
 THINNED_CELLS: Final = 300
 """Of all vertices in one of so many cells a side, the foremost is kept."""
 BRIDGE: Final = 0.008
@@ -140,13 +142,14 @@ def _across(corners: Floats) -> Floats:
 
 
 def _spread(vertices: Floats, faces: Ints, count: int, random: np.random.Generator) -> Floats:
-    """Points of the mesh, its vertices among them, in and around the ball."""
+    """Points of what faces ahead in and around the ball, vertices among them."""
     corners = vertices[faces]
     near = np.linalg.norm(corners, axis=2).min(1) < 1.1 * RADIUS
-    if not near.any():
-        raise NoSurface("nothing of the scan lies in the ball")
-    points, _, _ = sample_triangles(corners[near], count, random)
-    return np.concatenate([vertices[np.linalg.norm(vertices, axis=1) < 1.1 * RADIUS], points])
+    facing = near & (_across(corners)[:, 2] > 0)
+    if not facing.any():
+        raise NoSurface("nothing of the scan lies in the ball and faces ahead")
+    points, _, _ = sample_triangles(corners[facing], count, random)
+    return np.concatenate([vertices[np.unique(faces[facing])], points])
 
 
 def _cells(points: Floats, cells: int) -> Ints:
@@ -162,7 +165,7 @@ def _unshadowed(points: Floats, normals: Floats | None, spread: Floats) -> NDArr
     if normals is None:
         return np.asarray(points[:, 2] > foremost[_cells(points, SHADOW_CELLS)] - SHADOW_SLACK - 2 * cell)
     up = normals[:, 2]
-    slope = np.sqrt(np.maximum(1 - up**2, 0)) / np.maximum(up, STEEPEST)
+    slope = np.minimum(np.sqrt(np.maximum(1 - up**2, 0)) / np.maximum(up, STEEPEST), MOST_SLOPE)
     slack = SHADOW_SLACK + 1.2 * cell * slope
     return np.asarray((up > STEEPEST) & (points[:, 2] > foremost[_cells(points, SHADOW_CELLS)] - slack))
 

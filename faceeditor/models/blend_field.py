@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SMALL_START = 0.01
-"""How much of the usual start the last layer of a hyper net gets, so that codes change little at first."""
+"""How much of its usual start a last layer gets where little shall happen at first."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,18 @@ class Blend:
 class BlendField(nn.Module):
     """A blend field with ``values`` numbers at every point, for ``landmarks`` landmarks.
 
-    ``dims`` components of a code make its weights; without, they are the same for every face.
+    ``dims`` components of a code make its weights; without, they are the same for every face. Where it is ``still``
+    it starts with values near zero, as a motion should.
     """
 
-    def __init__(self, landmarks: int, values: int, config: BlendConfig, dims: int = 0) -> None:
+    def __init__(self, landmarks: int, values: int, config: BlendConfig, dims: int = 0, *, still: bool = False) -> None:
         super().__init__()
         self.config = config
         groups, of_each = (landmarks, 1) if config.separate else (1, landmarks)
         inside = of_each * (3 + 6 * config.octaves)
         widths = (inside, *[config.width] * (config.hidden + 1), of_each * values)
-        start = sine_start(groups, widths, config.frequency)
+        *waves, last = sine_start(groups, widths, config.frequency)
+        start = (*waves, Layer(*(SMALL_START * tensor for tensor in last)) if still else last)
         self.nets: SharedNets | FilmNets | HyperNets
         if not dims:
             self.nets = SharedNets(start)
