@@ -397,12 +397,24 @@ class Session(Edits, Views):
             lambda step: exports.picture(self.engine.model(face.model), face, path, size, background, mark, step),
         )
 
-    def export_mesh(self, face_id: FaceId, path: Path) -> Job[Path]:
-        """Writes a face's surface to a .glb (with texture and morphs), .obj, .ply or .stl file."""
+    def export_mesh(self, face_id: FaceId, path: Path, *, resolution: int | None = None) -> Job[Path]:
+        """Writes a face's surface to a .glb (with texture and morphs), .obj, .ply or .stl file; with a ``resolution``
+        the field's own surface, as fine as that, instead of the mesh that all faces share.
+        """
         face = self.document[face_id]
+        mark = self.provenance(face)
         return self.engine.submit(
             f"Export {path.name}",
-            lambda step: exports.mesh(self.engine.model(face.model), face, path, self.provenance(face), step),
+            lambda step: exports.mesh(self.engine.model(face.model), face, path, mark, step, resolution),
+        )
+
+    def export_expressions(self, face_id: FaceId, folder: Path) -> Job[list[Path]]:
+        """Writes the person's neutral face and every ARKit expression to .obj files with the same vertices."""
+        face = self.document[face_id]
+        mark = self.provenance(face)
+        return self.engine.submit(
+            f"Export {folder.name}",
+            lambda step: exports.expressions(self.engine.model(face.model), face, folder, mark, step),
         )
 
     def export_turntable(

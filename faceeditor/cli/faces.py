@@ -159,17 +159,38 @@ def render(
     Answer(f"Drew {face.name}: {out}", facts).tell(json)
 
 
-def mesh(face: FaceIn, out: Out, set_: Assignments = None, device: Device = "auto", json: Json = False) -> None:
-    """Write a face's surface: .glb with texture and ARKit morphs, .obj, .ply or .stl."""
+def mesh(
+    face: FaceIn,
+    out: Annotated[Path | None, typer.Option(help="The .glb, .obj, .ply or .stl file to write.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="16 to 512: the field's own surface in so many cells, for surface models.")
+    ] = None,
+    expressions: Annotated[
+        Path | None, typer.Option(help="A folder to write an .obj of every ARKit expression to.")
+    ] = None,
+    set_: Assignments = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Write a face's surface: .glb with texture and ARKit morphs, .obj, .ply or .stl; or a folder of expressions."""
+    if out is None and expressions is None:
+        raise UserError("Say where to write the surface: give --out FILE or --expressions FOLDER.")
     with opened(device) as session:
         face_id = _open(session, face, set_)
-        follow(session, session.export_mesh(face_id, out))
-        facts = {"out": str(out), **_mark(session, face_id)}
-    Answer(f"Wrote the surface of {face.name}: {out}", facts).tell(json)
+        facts: dict[str, Any] = {}
+        began = time.monotonic()
+        if out is not None:
+            follow(session, session.export_mesh(face_id, out, resolution=resolution))
+            facts |= {"out": str(out), "resolution": resolution}
+        if expressions is not None:
+            written = follow(session, session.export_expressions(face_id, expressions))
+            facts |= {"expressions": str(expressions), "files": [path.name for path in written]}
+        facts |= {"seconds": time.monotonic() - began, **_mark(session, face_id)}
+    Answer(f"Wrote the surface of {face.name}: {out or expressions}", facts).tell(json)
 
 
 def transfer(
-    what: Annotated[str, typer.Option(help="identity, expression, skin, light, hair or pose.")],
+    what: Annotated[str, typer.Option(help="identity, expression, skin, light, hair, pose, detail or texture.")],
     source: Annotated[Path, typer.Option("--from", help="The .face file that gives.")],
     target: Annotated[Path, typer.Option("--to", help="The .face file that takes; it is not changed.")],
     out: Out,

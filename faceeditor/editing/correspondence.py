@@ -34,7 +34,7 @@ class Partner:
 
     def carried(self, values: NDArray[Any]) -> Floats:
         """What ``values`` (V, C) of the scan's vertices are at the points (N, C)."""
-        return np.einsum("nk,nkc->nc", self.weights, values[self.vertices])
+        return np.asarray(np.einsum("nk,nkc->nc", self.weights, values[self.vertices]), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,8 @@ class ScanSurface:
         found = np.isfinite(around[:, 0])
         face = self.sample_face[np.where(found[:, None], sample, 0)]
         triangles = self.points[self.corners[face]]
-        there = trimesh.triangles.closest_point(triangles.reshape(-1, 3, 3), np.repeat(points, CANDIDATES, axis=0))
+        many = np.repeat(points, CANDIDATES, axis=0)
+        there = trimesh.triangles.closest_point(triangles.reshape(-1, 3, 3), many)  # type: ignore[no-untyped-call]
         distance = np.linalg.norm(there.reshape(*face.shape, 3) - points[:, None], axis=-1)
         best = distance.argmin(axis=1)
         rows = np.arange(len(points))
@@ -110,7 +111,8 @@ def _weights(triangles: Floats, points: Floats) -> Floats:
     """Barycentric weights (N, 3) of ``points`` on ``triangles`` (N, 3, 3); a triangle that is a point shares evenly."""
     flat = np.ptp(triangles, axis=1).max(axis=1) == 0
     weights = np.full((len(points), 3), 1 / 3)
-    weights[~flat] = trimesh.triangles.points_to_barycentric(triangles[~flat], points[~flat], method="cross")
+    some, there = triangles[~flat], points[~flat]
+    weights[~flat] = trimesh.triangles.points_to_barycentric(some, there)  # type: ignore[no-untyped-call]
     weights = np.clip(np.nan_to_num(weights, nan=1 / 3), 0, 1)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float64)
 

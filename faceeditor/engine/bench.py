@@ -15,11 +15,15 @@ from faceeditor.engine.dense_reference import DenseReference
 from faceeditor.engine.engine import Engine
 from faceeditor.engine.jobs import NO_STEPS, Steps
 from faceeditor.engine.requests import Drawn, DrawRequest, Pace
+from faceeditor.engine.surface_bench import surfaces
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Space
 from faceeditor.faces.layout import EXPRESSION
+from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Quality, RadianceModel
 
+SURFACE: Final = "imface"
+"""The architecture whose surfaces are measured."""
 SIZE: Final = 256
 FULL_SIZE: Final = 512
 DRAG_SECONDS: Final = 3.0
@@ -35,7 +39,8 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
     camera moved; ``frame.full_ms`` is a full-quality frame of 512 pixels after a code changed; ``frame.drag_fps``
     counts the 256-pixel frames that reach the owner while a slider is dragged through the engine;
     ``frame.ratio_to_dense_paper`` is how many times longer than ``frame.codes_ms`` a dense network of HeadNeRF's size
-    takes for one frame of 256 pixels.
+    takes for one frame of 256 pixels. Where a surface model is at hand, the figures of
+    :func:`faceeditor.engine.surface_bench.surfaces` follow.
     """
     inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
     engine = Engine(inbox.put, device=device, threads=threads, pace=Pace((SIZE,)))
@@ -49,6 +54,7 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
         dense = engine.submit("Measure the dense network", lambda step: _dense()).result()
         return {
             **figures,
+            **_surface(engine),
             "frame.dense_paper_ms": dense,
             "frame.ratio_to_dense_paper": dense / figures["frame.codes_ms"],
             "model": name,
@@ -59,6 +65,15 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
         }
     finally:
         engine.close()
+
+
+def _surface(engine: Engine) -> dict[str, Any]:
+    """What the first surface model at hand does; nothing where there is none."""
+    name = next((info.name for info in catalogue() if info.architecture == SURFACE and not info.error), None)
+    if name is None:
+        return {}
+    figures = engine.submit("Measure surfaces", lambda step: surfaces(engine.model(name), step)).result()
+    return {**figures, "surface.model": name}
 
 
 def _edited(face: Face, spaces: Mapping[str, Space], amount: float) -> Face:

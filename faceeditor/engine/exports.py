@@ -15,6 +15,9 @@ from faceeditor.engine.jobs import Steps
 from faceeditor.engine.requests import Background, compose
 from faceeditor.errors import UserError
 from faceeditor.faces.face import Face
+from faceeditor.faces.latents import Code
+from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS
+from faceeditor.faces.mesh import Mesh
 from faceeditor.files.images import read_image_srgb, write_exr, write_image
 from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
@@ -23,8 +26,8 @@ from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Frame, RadianceModel
 
 if TYPE_CHECKING:
-    from faceeditor.fitting.photo import FitProgress
     from faceeditor.fitting.portrait import Portrait
+    from faceeditor.fitting.progress import FitProgress
 
 # Fitting is imported by the first fit and not before, for the sake of a quick start.
 
@@ -57,18 +60,57 @@ def picture(
     return path
 
 
-def mesh(model: Any, face: Face, path: Path, mark: Provenance, step: Steps) -> Path:
-    """Writes the surface of ``face``, for .glb with its texture and morphs. Returns ``path``."""
+def mesh(model: Any, face: Face, path: Path, mark: Provenance, step: Steps, resolution: int | None = None) -> Path:
+    """Writes the surface of ``face``, for .glb with its texture and morphs. Returns ``path``.
+
+    With a ``resolution`` it is the field's own surface, as fine as that many cells along its box, without morphs.
+    """
     require_suffix(path, MESH_SUFFIXES, "mesh")
     step(0.0, "Building the surface")
-    whole = path.suffix.lower() == ".glb"
+    whole, textured = path.suffix.lower() == ".glb", path.suffix.lower() in (".glb", ".obj")
     with torch.no_grad():
-        surface = able(model, "mesh").mesh(
-            face.codes, face.refinement, morphs=whole, textured=path.suffix.lower() in (".glb", ".obj")
-        )
+        if resolution is None:
+            surface = able(model, "mesh").mesh(face.codes, face.refinement, morphs=whole, textured=textured)
+        else:
+            surface = _extracted(model, face, resolution, textured, step)
     step(0.8, "Writing")
     write_mesh(path, surface, mark)
     return path
+
+
+def _extracted(model: Any, face: Face, resolution: int, textured: bool, step: Steps) -> Mesh:
+    from faceeditor.models.extraction import extract_face
+
+    return extract_face(
+        able(model, "surface"),
+        face.codes,
+        resolution,
+        face.refinement,
+        textured=textured,
+        breathe=lambda: step(0.1, "Extracting the surface"),
+    )
+
+
+def expressions(model: Any, face: Face, folder: Path, mark: Provenance, step: Steps) -> list[Path]:
+    """Writes an .obj of the person's neutral face and one for each ARKit expression, all with the same vertices in the
+    same order; the texture lies beside the neutral one. Returns their paths.
+    """
+    names = ["neutral", *ARKIT]
+    paths = [folder / f"{name}.obj" for name in names]
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, (name, path) in enumerate(zip(names, paths, strict=True)):
+        step(index / len(names), f"{name}: {index + 1} of {len(names)}")
+        codes = {**face.codes, EXPRESSION: _named_expression(face.codes[EXPRESSION], ARKIT.get(name, ()))}
+        with torch.no_grad():
+            surface = able(model, "mesh").mesh(codes, face.refinement, textured=index == 0)
+        write_mesh(path, surface, mark)
+    return paths
+
+
+def _named_expression(code: Code, parts: Sequence[str]) -> Code:
+    named = np.zeros_like(code)
+    named[[EXPRESSION_COMPONENTS.index(part) for part in parts]] = 1
+    return named
 
 
 def turntable(face: Face, frames: int) -> list[Face]:
@@ -122,7 +164,7 @@ def find_head(
     step(0.0, "Reading the photo")
     photo = read_image_srgb(path)
     step(0.02, "Finding the face", photo)
-    reader = model_of(_reader())
+    reader = model_of(reader_name())
     return photo, analyse(photo, reader, box=box, landmarks=landmarks, breathe=lambda: step(0.02))
 
 
@@ -173,7 +215,7 @@ def require_size(size: int) -> None:
         raise UserError(f"A picture's size must lie between {SMALLEST} and {LARGEST} pixels.")
 
 
-def _reader() -> str:
+def reader_name() -> str:
     """The name of the bundle that finds heads in photos."""
     for info in catalogue():
         if info.architecture == READER:

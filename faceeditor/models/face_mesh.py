@@ -40,6 +40,7 @@ class FaceMesher:
     """Makes meshes of the faces of ``model``; remembers the last one, so that a dragged slider costs little."""
 
     def __init__(self, model: ImFace, template: Template) -> None:
+        self.template = template
         self._model = model
         self._follower = Follower(model.config, template)
         self._last: tuple[bytes, Followed] | None = None
@@ -48,7 +49,7 @@ class FaceMesher:
         self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template's opaque parts, by render vertices."""
-        template, amount = self._follower.template, detail_amount(refinement)
+        template, amount = self.template, detail_amount(refinement)
         vertices = self._dragged(codes, amount)
         render = template.render_vertex
         return Mesh(
@@ -73,7 +74,7 @@ class FaceMesher:
         """Vertex offsets (R, 3) from this person's neutral face to each of the ARKit names at 1."""
         still = np.zeros_like(codes[EXPRESSION])
         neutral = self._followed({**codes, EXPRESSION: still}, amount)
-        render = self._follower.template.render_vertex
+        render = self.template.render_vertex
         offsets = {}
         for name, parts in ARKIT.items():
             expression = still.copy()

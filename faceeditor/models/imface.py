@@ -322,10 +322,11 @@ class ImFace(nn.Module):
         self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template, put on the face."""
-        return self._mesher.mesh(codes, refinement, morphs=morphs, textured=textured)
+        return self.mesher.mesh(codes, refinement, morphs=morphs, textured=textured)
 
     @cached_property
-    def _mesher(self) -> "FaceMesher":
+    def mesher(self) -> "FaceMesher":
+        """What puts the template on this model's faces. Raises ``UserError`` when its bundle is missing."""
         from faceeditor.models.face_mesh import TEMPLATE, FaceMesher
 
         return FaceMesher(self, load_model(TEMPLATE, self.device))

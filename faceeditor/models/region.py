@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
@@ -108,8 +107,7 @@ def _visible(mean: Floats, faces: Ints) -> NDArray[np.bool_]:
 
 def _links(mean: Floats, faces: Ints) -> sparse.csr_array:
     """How strongly vertices (V, V) that share an edge hold together: one over their distance."""
-    edges = trimesh.geometry.faces_to_edges(faces)
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    edges = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
     strength = 1 / np.linalg.norm(mean[edges[:, 0]] - mean[edges[:, 1]], axis=1).clip(1e-5)
     half = sparse.coo_array((strength, tuple(edges.T)), shape=(len(mean), len(mean)))
     return (half + half.T).tocsr()

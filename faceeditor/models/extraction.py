@@ -1,0 +1,167 @@
+"""The zero surface of a face's own field, at any resolution: what the template's vertices are too few to show."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from faceeditor.errors import UserError
+from faceeditor.faces.latents import Codes
+from faceeditor.faces.mesh import Mesh
+from faceeditor.models.contract import Refinement
+from faceeditor.models.face_mesh import detail_amount, texture_of
+from faceeditor.models.imface import ImFace
+from faceeditor.models.region import BALL
+from faceeditor.models.template import Template
+from faceeditor.rendering.isosurface import Isosurface, extract, measured_lipschitz
+
+COARSEST, FINEST = 16, 512
+NEAR: Final = 0.02
+"""Metres from the template's face beyond which what a point is taken to is no face."""
+NEIGHBOURS: Final = 8
+"""Triangles among which a point's own is looked for."""
+STEEPEST: Final = 0.0
+"""The least z of normals on the surface: what faces backwards is the border's flaps."""
+
+Points = NDArray[np.float32]
+Corner = tuple[float, float, float]
+
+
+def do_nothing() -> None:
+    """What is called between chunks where nobody waits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """What to extract: a face's distances in head space, the box (``low``, ``high``) they are known in, and the most
+    that they change over a metre, as measured.
+    """
+
+    model: ImFace
+    codes: Codes
+    amount: float
+    low: Corner
+    high: Corner
+    lipschitz: float
+    breathe: Callable[[], None] = do_nothing
+
+    @classmethod
+    def of(
+        cls,
+        model: ImFace,
+        codes: Codes,
+        refinement: Refinement | None = None,
+        breathe: Callable[[], None] = do_nothing,
+    ) -> "Extraction":
+        """The face of ``codes``; ``breathe`` is called between chunks of points and may raise to stop."""
+        origin, reach = np.array(model.config.origin), model.config.unit
+        low, high = (_corner(origin + side * reach) for side in (-1, 1))
+        amount = detail_amount(refinement)
+        task = cls(model, codes, amount, low, high, np.inf, breathe)
+        return replace(task, lipschitz=measured_lipschitz(task.sdf, low, high))
+
+    def sdf(self, points: Points) -> NDArray[np.float32]:
+        """Signed distances (N,) of ``points`` (N, 3), metres; outside the ball, those of the nearest point in it."""
+        self.breathe()
+        origin, unit = np.array(self.model.config.origin, np.float32), self.model.config.unit
+        away = points - origin
+        length = np.linalg.norm(away, axis=1, keepdims=True)
+        return self.model.sdf(origin + away * (unit / np.maximum(length, unit)), self.codes, self.amount)
+
+    def sparse(self, resolution: int) -> Isosurface:
+        """The surface in the whole box, evaluated where it can be."""
+        return extract(self.sdf, self.low, self.high, resolution, self.lipschitz)
+
+
+def extract_face(
+    model: ImFace,
+    codes: Codes,
+    resolution: int,
+    refinement: Refinement | None = None,
+    *,
+    textured: bool = False,
+    breathe: Callable[[], None] = do_nothing,
+) -> Mesh:
+    """The surface of a face in head space, cut to where the field knows it.
+
+    ``resolution`` is the number of cells along the 20 cm of its box. Texture places are those of the template where it
+    corresponds. Raises ``UserError`` for a resolution that is none, and where there is no surface.
+    """
+    require_resolution(resolution)
+    task = Extraction.of(model, codes, refinement, breathe)
+    found = task.sparse(resolution)
+    place = _Places(model.mesher.template)
+    taken = model.to_template(found.vertices, codes, task.amount) if len(found.vertices) else found.vertices
+    distance, uv = place.of(taken)
+    inside = np.linalg.norm(found.vertices - np.array(model.config.origin), axis=1) < BALL * model.config.unit
+    vertices, faces, kept = _cut(found, inside & (distance < NEAR))
+    if not len(faces):
+        raise UserError("This face has no surface where its model knows one; choose another face.")
+    shape = trimesh.Trimesh(vertices, faces, process=False)
+    return Mesh(
+        vertices=vertices,
+        faces=faces,
+        uv=uv[kept],
+        normals=np.asarray(shape.vertex_normals, np.float32),
+        texture_srgb=texture_of(refinement) if textured else None,
+        parts={"skin": (0, len(faces))},
+    )
+
+
+def require_resolution(resolution: int) -> None:
+    """Raises ``UserError`` unless surfaces can be extracted at ``resolution``."""
+    if not COARSEST <= resolution <= FINEST:
+        raise UserError(f"A surface's resolution must lie between {COARSEST} and {FINEST} cells.")
+
+
+class _Places:
+    """The template's face, to find texture places on it."""
+
+    def __init__(self, template: Template) -> None:
+        start, end = template.parts["skin"]
+        faces = template.faces[start:end].cpu().numpy()
+        corners = template.mean[template.render_vertex].cpu().numpy()[faces].astype(np.float64)
+        facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] > 0
+        eyes = [template.faces[slice(*template.parts[name])].cpu().numpy() for name in ("eyeLeft", "eyeRight")]
+        self._faces = np.concatenate([faces[facing], *eyes])
+        self._corners = template.mean[template.render_vertex].cpu().numpy()[self._faces].astype(np.float64)
+        self._uv = template.uv.cpu().numpy()[self._faces]
+        self._tree = cKDTree(self._corners.mean(axis=1))
+
+    def of(self, points: Points) -> tuple[NDArray[np.float64], Points]:
+        """How far ``points`` (N, 3) of template space lie from the face (N,), and the texture places (N, 2) there."""
+        distance, uv = np.full(len(points), np.inf), np.zeros((len(points), 2), np.float32)
+        for face in self._tree.query(points, NEIGHBOURS)[1].T if len(points) else ():
+            there = trimesh.triangles.closest_point(self._corners[face], points)  # type: ignore[no-untyped-call]
+            away = np.linalg.norm(there - points, axis=1)
+            better = away < distance
+            corners = self._corners[face[better]]
+            share = trimesh.triangles.points_to_barycentric(corners, there[better])  # type: ignore[no-untyped-call]
+            uv[better] = np.einsum("nk,nkc->nc", share, self._uv[face[better]])
+            distance[better] = away[better]
+        return distance, uv
+
+
+def _cut(found: Isosurface, inside: NDArray[np.bool_]) -> tuple[Points, NDArray[np.int32], NDArray[np.int64]]:
+    """The vertices and faces of the largest piece whose corners are all ``inside`` (V,) and that faces ahead, and the
+    old numbers of its vertices.
+    """
+    corners = found.vertices[found.faces].astype(np.float64)
+    ahead = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2] >= STEEPEST
+    faces = found.faces[inside[found.faces].all(axis=1) & ahead]
+    if not len(faces):
+        return found.vertices[:0], faces, np.zeros(0, np.int64)
+    beside = trimesh.graph.face_adjacency(faces)  # type: ignore[no-untyped-call]
+    piece = trimesh.graph.connected_component_labels(beside, len(faces))  # type: ignore[no-untyped-call]
+    faces = faces[piece == np.bincount(piece).argmax()]
+    kept, number = np.unique(faces, return_inverse=True)
+    return found.vertices[kept], number.reshape(-1, 3).astype(np.int32), kept
+
+
+def _corner(values: NDArray[Any]) -> Corner:
+    x, y, z = values.tolist()
+    return x, y, z
