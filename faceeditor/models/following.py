@@ -69,8 +69,9 @@ class Follower:
         if field.detail is None or not field.amount:
             return Followed(smooth, moves)
         outward = self.template.normals(smooth[None])[0].index_select(0, self._index)
-        relief = -field.displacement(self._places)[:, None] * outward
-        return Followed(smooth + self._carried(relief, torch.ones_like(sure)), moves)
+        weight = torch.from_numpy(self.region.weight).to(smooth)
+        relief = -self.config.unit * weight * field.displacement(self._places)
+        return Followed(smooth.index_add(0, self._index, relief[:, None] * outward), moves)
 
     def _carried(self, moves: Tensor, sure: Tensor) -> Tensor:
         """What all shape vertices (V, 3) move by, in metres, with the region's ``moves`` (N, 3)."""
@@ -99,7 +100,7 @@ class Follower:
 
     def _step(self, field: FaceField, points: Tensor, normals: Tensor, places: Tensor) -> Tensor:
         """Newton's step (N, 3): the distance along the normals, what the warp misses its ``places`` by across them."""
-        parts = [field.stages(part) for part in points.split(CHUNK)]
+        parts = [field.stages(part) for part in torch.split(points, CHUNK)]
         away = places - torch.cat([part.template for part in parts])
         distance = torch.cat([part.sdf for part in parts])
         return away - normals * ((away * normals).sum(-1) + distance)[:, None]

@@ -37,7 +37,7 @@ HIDDEN: Final = 0.0015
 PIXELS: Final = 512
 AROUND: Final = 24
 """Skin vertices around an eye, a tooth or a lash that it moves with."""
-LEAST: Final = 1e-3
+LEAST: Final = 2e-3
 """Shares below this are left out."""
 
 FACING: Final = Camera(distance=40.0, field_of_view=float(np.degrees(2 * np.arctan(0.15 / 40.0))))
@@ -145,7 +145,9 @@ def _shares(
     bound = links[free][:, sure].tocsc()
     rim = np.flatnonzero(np.diff(bound.indptr))
     solved = splu((kept - links[free][:, free]).tocsc()).solve(bound[:, rim].toarray())
+    total = solved.sum(axis=1, keepdims=True)
     solved[solved < LEAST] = 0
+    solved *= total / solved.sum(axis=1, keepdims=True).clip(1e-9)
     continued = sparse.coo_array(solved)
     whole = sparse.coo_array(
         (continued.data, (free[continued.row], column[rim[continued.col]])), shape=(count, len(vertices))
