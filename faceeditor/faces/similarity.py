@@ -75,8 +75,8 @@ class Similarity:
             scale = float(document["scale"])
             rotation = np.array(document["rotation"], np.float64).reshape(3, 3)
             translation = np.array(document["translation"], np.float64).reshape(3)
-        except (KeyError, TypeError) as error:
-            raise ValueError("a similarity has scale, rotation and translation") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError("a similarity has a scale, nine numbers of rotation and three of translation") from error
         proper = np.abs(rotation @ rotation.T - np.eye(3)).max(initial=0.0) < 1e-6 and np.linalg.det(rotation) > 0
         if not (np.isfinite(translation).all() and 0 < scale < np.inf and proper):
             raise ValueError("a similarity has a positive scale, a rotation and a finite translation")

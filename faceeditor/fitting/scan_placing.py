@@ -1,7 +1,7 @@
 """A scan brought to head space: its face found, its landmarks, and first guesses of its codes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,8 @@ from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
-from faceeditor.fitting.portrait import PortraitReader, confidence
+from faceeditor.fitting.portrait import PortraitReader
+from faceeditor.fitting.scan_reading import LANDMARK_VIEWS, READ, averaged, read_landmarks
 from faceeditor.fitting.scan_registration import TRIMS, FaceRegion, Rays, Registration, register
 from faceeditor.fitting.scan_search import NO_FACE, find_face
 from faceeditor.fitting.scan_surfels import Ball, Sampler, Surfels
@@ -26,12 +27,11 @@ FINE: Final = 160_000
 """Surfels of the head that was found."""
 HEAD: Final = 0.18
 """Metres around head space's origin in which a head lies."""
-READ: Final = 256
-"""Pixels of the pictures from which landmarks are read."""
-LANDMARK_VIEWS: Final = (Camera(), Camera(yaw=35), Camera(yaw=-35))
 SURFACE_VIEWS: Final = (*LANDMARK_VIEWS, Camera(pitch=35), Camera(pitch=-35))
+"""From where the face's surface is seen: what none of them sees is inside or behind."""
 FACE_MIDDLE: Final = np.array([0.0, 0.0, 0.04])
 FACE_REACH: Final = 0.13
+"""The ball around the face whose surface is used, in metres of head space."""
 MARKED: Final = {
     "right eye's outer corner": points.RIGHT_EYE_CORNER,
     "left eye's outer corner": points.LEFT_EYE_CORNER,
@@ -50,11 +50,15 @@ SENSELESS: Final = (
 )
 DOUBTFUL, FARTHEST = 0.003, 0.006
 """Metres from the scan at which a landmark is little trusted, and not at all."""
-ROUNDS: Final = 4
-FIRST_GUESS_TRIMS: Final = TRIMS
+ROUNDS: Final = 5
+"""How often the landmarks are read, each time from where the last registration says that the front is."""
+AVERAGED: Final = 3
+"""Of how many readings the landmarks are the mean: each wavers by a fraction of a pixel with where it is drawn."""
+SURFACES: Final = 2
+"""In how many of the first rounds it is drawn anew what of the scan is in sight."""
 LATER_TRIMS: Final = (0.006, *(0.004,) * 7)
-WORST_MM: Final = 2.5
-LEAST: Final = 0.35
+"""The trims of all rounds but the first, see :data:`~faceeditor.fitting.scan_registration.TRIMS`."""
+WORST_MM, LEAST = 2.5, 0.35
 """The face region's mean distance in millimetres, and the share of it that must be there, for what is a face."""
 
 
@@ -128,44 +132,15 @@ def _placed(
     for number in range(ROUNDS):
         breathe()
         moved, back = head.moved(now.similarity), now.similarity.inverse()
-        read = [*read[1 if number == 1 else 0 :], _read(moved, reader, thorough=number == ROUNDS - 1).moved(back)]
-        if number < 2:
+        read.append(read_landmarks(moved, reader, thorough=number == ROUNDS - 1).moved(back))
+        if number < SURFACES:
             surface = head.only(_visible(moved))
-        rays = averaged(read)
+        rays = averaged(read[-max(1, min(number, AVERAGED)) :])
         if marked is not None:
             rays = rays.and_also(_crossing(marked))
-        trims = FIRST_GUESS_TRIMS if number == 0 else LATER_TRIMS
+        trims = TRIMS if number == 0 else LATER_TRIMS
         now = register(region, surface, rays, now, trims=trims, breathe=breathe)
     return _placement(region, surface.moved(now.similarity), now)
-
-
-def _read(moved: Surfels, reader: PortraitReader, *, thorough: bool) -> Rays:
-    """Where pictures of the head from the front and both sides show its landmarks."""
-    views = [draw(moved, camera, READ) for camera in LANDMARK_VIEWS]
-    reading = reader.read(np.stack([view.picture_srgb for view in views]), thorough=thorough)
-    parts = []
-    for view, pixels, spread, presence in zip(views, reading.landmarks, reading.spread, reading.presence, strict=True):
-        weights = confidence(spread, READ) * presence * _in_sight(view.camera)
-        parts.append((np.arange(points.COUNT), *_lines(view.camera, pixels), weights))
-    index, origins, directions, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
-    seen = weights > 0.05
-    return Rays(index[seen], origins[seen], directions[seen], weights[seen])
-
-
-def _in_sight(camera: Camera) -> Array:
-    """How much a landmark means the same point of the skin when seen from ``camera`` (68,)."""
-    weights = np.ones(points.COUNT)
-    weights[points.JAW] = 0.0
-    if camera.yaw == 0:
-        weights[points.CHIN] = 0.1
-    return weights
-
-
-def _lines(camera: Camera, pixels: Array) -> tuple[Array, Array]:
-    """Origins and unit directions (N, 3) of the rays through ``pixels`` (N, 2)."""
-    extrinsics, intrinsics = camera.extrinsics(), camera.intrinsics(READ, READ)
-    along = np.c_[pixels, np.ones(len(pixels))] @ np.linalg.inv(intrinsics).T @ extrinsics[:, :3]
-    return np.tile(camera.position(), (len(pixels), 1)), along / np.linalg.norm(along, axis=1, keepdims=True)
 
 
 def _visible(moved: Surfels) -> NDArray[np.int64]:
@@ -173,14 +148,6 @@ def _visible(moved: Surfels) -> NDArray[np.int64]:
     seen = np.unique(np.concatenate([draw(moved, camera, READ).ids.ravel() for camera in SURFACE_VIEWS]))
     seen = seen[seen != NOTHING]
     return np.asarray(seen[np.linalg.norm(moved.points[seen] - FACE_MIDDLE, axis=1) < FACE_REACH])
-
-
-def averaged(read: list[Rays]) -> Rays:
-    """All the lines of some readings, trusted together as much as one reading."""
-    together = read[0]
-    for more in read[1:]:
-        together = together.and_also(more)
-    return replace(together, weights=together.weights / len(read))
 
 
 def _crossing(marked: Array) -> Rays:

@@ -23,7 +23,7 @@ COARSE: Final = 25_000
 """Surfels of the whole scan in which the face is looked for."""
 LOOK: Final = 128
 """Pixels of the pictures in which a face is looked for."""
-GUESSES: Final = ((0.42, 1.0), (0.22, 0.5), (0.8, 1.0), (0.5, 0.5), (1.7, 1.0))
+GUESSES: Final = ((0.42, 1.0), (0.22, 0.5), (0.8, 1.0), (1.7, 1.0))
 """What the scan's longest extent may be in metres, and where the face is: at the top (1), in the middle (0.5)."""
 CROWN: Final = 0.13
 """Height of the crown above head space's origin, in metres."""
@@ -145,7 +145,7 @@ def lifted(view: View, surfels: Surfels, pixels: Array) -> Array:
     _, (rows, columns) = distance_transform_edt(view.ids == NOTHING, return_indices=True)
     at = np.clip(np.floor(pixels).astype(np.int64), 0, size - 1)
     row, column = at[:, 1], at[:, 0]
-    return surfels.points[view.ids[rows[row, column], columns[row, column]]]
+    return np.asarray(surfels.points[view.ids[rows[row, column], columns[row, column]]])
 
 
 def _robust(source: Array, target: Array, trust: Array) -> tuple[Similarity, Array]:

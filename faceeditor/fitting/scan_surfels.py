@@ -19,6 +19,8 @@ NEIGHBOURS: Final = 12
 """Points around one of a cloud that tell its normal."""
 FAR: Final = 2.0
 """How many times farther than the mean distance from its middle points lie that count little for a scan's frame."""
+THIN: Final = 1e-6
+"""The share of the variance along a scan that must be left across it."""
 _SEED: Final = 7
 _SEQUENCE: Final = np.array([0.7548776662466927, 0.5698402909980532])
 
@@ -71,14 +73,17 @@ class Sampler:
     def own_frame(self) -> Similarity:
         """The similarity that brings the scan to its principal axes, each pointing to where it reaches farther, and to
         a mean distance of 1 from its middle; what lies far out counts little. Raises ``ValueError`` for what is one
-        point.
+        point or one line.
         """
         points, weights = self._scan.vertices, self._weights()
         middle, size = _middle(points, weights)
         weights = weights / (1 + (np.linalg.norm(points - middle, axis=1) / (FAR * size)) ** 4)
         middle, size = _middle(points, weights)
         centred = (points - middle) / size
-        axes = np.linalg.eigh((centred * weights[:, None]).T @ centred)[1].T[::-1]
+        spreads, columns = np.linalg.eigh((centred * weights[:, None]).T @ centred)
+        if spreads[1] < THIN * spreads[2]:
+            raise ValueError("the points lie on one line")
+        axes = columns.T[::-1]
         axes = axes * np.where(weights @ (centred @ axes.T) ** 3 < 0, -1.0, 1.0)[:, None]
         axes[2] *= np.sign(np.linalg.det(axes))
         return Similarity(1 / size, axes, -axes @ middle / size)

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.scan import Points
@@ -21,10 +20,10 @@ BACKGROUND_LINEAR: Final = 0.2
 LIGHT: Final = np.array([0.3, -0.5, -0.8])
 """Where the light comes from, in the camera's axes (right, down, forward)."""
 AMBIENT: Final = 0.35
+"""The share of the light that comes from everywhere."""
+EXPOSURE: Final = 1.3
 FOOTPRINT: Final = 0.0015
 """Metres by which the rim of a surfel's footprint lies behind its middle."""
-HOLLOW: Final = 0.006
-HOLLOW_REACH: Final = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,37 +35,37 @@ class View:
     ids: NDArray[np.int64]
 
 
-def draw(surfels: Surfels, camera: Camera, size: int, hollow: float = 0.0) -> View:
+def draw(surfels: Surfels, camera: Camera, size: int) -> View:
     """A picture of ``surfels`` in head space."""
     extrinsics = camera.extrinsics()
     seen = surfels.points @ extrinsics[:, :3].T + extrinsics[:, 3]
-    ids, depth = _nearest(seen, camera, size)
+    ids = _nearest(seen, camera, size)
     there = ids != NOTHING
     picture = np.full((size, size, 3), BACKGROUND_LINEAR, np.float32)
     shown = ids[there]
     normals = surfels.normals[shown] @ extrinsics[:, :3].T
-    lit = _light(normals, seen[shown]) * _open(depth, there, camera, size, hollow)[there]
+    lit = _light(normals, seen[shown])
     albedo = SKIN_LINEAR if surfels.albedo_linear is None else surfels.albedo_linear[shown]
     picture[there] = albedo * lit[:, None]
     return View(camera, linear_to_srgb8(picture), ids)
 
 
-def _nearest(seen: Points, camera: Camera, size: int) -> tuple[NDArray[np.int64], Points]:
-    """The nearest surfel of every pixel, each surfel three pixels wide, and its depth (inf where there is none)."""
+def _nearest(seen: Points, camera: Camera, size: int) -> NDArray[np.int64]:
+    """The nearest surfel of every pixel, each surfel three pixels wide."""
     ahead = np.flatnonzero(seen[:, 2] > 1e-3)
     pixels = (seen[ahead] @ camera.intrinsics(size, size).T)[:, :2] / seen[ahead, 2:]
     column, row = np.floor(pixels).astype(np.int64).T
     inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
     chosen, cell = ahead[inside], row[inside] * size + column[inside]
     order = np.argsort(-seen[chosen, 2], kind="stable")
-    ids = np.full(size * size, NOTHING, np.int64)
-    ids[cell[order]] = chosen[order]
-    ids = ids.reshape(size, size)
+    nearest = np.full(size * size, NOTHING, np.int64)
+    nearest[cell[order]] = chosen[order]
+    ids = nearest.reshape(size, size)
     depth = np.where(ids != NOTHING, seen[ids, 2], np.inf)
     return _widened(ids, depth)
 
 
-def _widened(ids: NDArray[np.int64], depth: Points) -> tuple[NDArray[np.int64], Points]:
+def _widened(ids: NDArray[np.int64], depth: Points) -> NDArray[np.int64]:
     """Every pixel shows what one of its eight neighbours shows if that is clearly nearer."""
     best, nearest, size = ids.copy(), depth + 0.0, len(ids)
     ids, depth = np.pad(ids, 1, constant_values=NOTHING), np.pad(depth, 1, constant_values=np.inf)
@@ -76,22 +75,10 @@ def _widened(ids: NDArray[np.int64], depth: Points) -> tuple[NDArray[np.int64], 
         better = moved < nearest
         nearest[better] = moved[better]
         best[better] = ids[window][better]
-    return best, nearest
+    return best
 
 
 def _light(normals: Points, seen: Points) -> Points:
     facing = np.where((normals * seen).sum(1, keepdims=True) > 0, -normals, normals)
     direct = np.maximum(facing @ (LIGHT / np.linalg.norm(LIGHT)), 0.0)
-    return np.asarray(AMBIENT + (1 - AMBIENT) * direct) * 1.3
-
-
-def _open(depth: Points, there: NDArray[np.bool_], camera: Camera, size: int, hollow: float) -> Points:
-    """How open to light each pixel is: what lies behind its surroundings is darker (Luft et al., "Image Enhancement by
-    Unsharp Masking the Depth Buffer", 2006)."""
-    if not there.any() or not hollow:
-        return np.ones(depth.shape)
-    filled = np.where(there, depth, np.median(depth[there]))
-    reach = camera.focal / camera.distance * size * HOLLOW_REACH / 3
-    weight = gaussian_filter(there.astype(np.float64), reach)
-    around = gaussian_filter(np.where(there, filled, 0.0), reach) / np.maximum(weight, 1e-6)
-    return np.asarray(np.exp(-np.clip((filled - around) / hollow, -0.7, 2)))
+    return np.asarray(AMBIENT + (1 - AMBIENT) * direct) * EXPOSURE
