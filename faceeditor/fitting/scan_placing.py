@@ -14,7 +14,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.portrait import PortraitReader
-from faceeditor.fitting.scan_reading import LANDMARK_VIEWS, READ, averaged, read_landmarks
+from faceeditor.fitting.scan_reading import READ, averaged, read_landmarks
 from faceeditor.fitting.scan_registration import TRIMS, FaceRegion, Rays, Registration, register
 from faceeditor.fitting.scan_search import NO_FACE, find_face
 from faceeditor.fitting.scan_surfels import Ball, Sampler, Surfels
@@ -27,7 +27,11 @@ FINE: Final = 160_000
 """Surfels of the head that was found."""
 HEAD: Final = 0.18
 """Metres around head space's origin in which a head lies."""
-SURFACE_VIEWS: Final = (*LANDMARK_VIEWS, Camera(pitch=35), Camera(pitch=-35))
+SURFACE_VIEWS: Final = (
+    Camera(),
+    *(Camera(yaw=yaw) for yaw in (-40, 40)),
+    *(Camera(pitch=pitch) for pitch in (-35, 35)),
+)
 """From where the face's surface is seen: what none of them sees is inside or behind."""
 FACE_MIDDLE: Final = np.array([0.0, 0.0, 0.04])
 FACE_REACH: Final = 0.13

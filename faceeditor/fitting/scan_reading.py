@@ -17,8 +17,12 @@ Array = NDArray[np.float64]
 
 READ: Final = 256
 """Pixels of the pictures from which landmarks are read."""
-LANDMARK_VIEWS: Final = (Camera(), Camera(yaw=35), Camera(yaw=-35))
-"""From where."""
+LANDMARK_VIEWS: Final = (
+    Camera(),
+    *(Camera(yaw=yaw, pitch=10) for yaw in (-20, 20)),
+    *(Camera(yaw=yaw) for yaw in (-40, 40)),
+)
+"""The front and both sides."""
 
 
 def read_landmarks(moved: Surfels, reader: PortraitReader, *, thorough: bool) -> Rays:

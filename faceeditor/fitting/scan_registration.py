@@ -40,7 +40,7 @@ DISAGREEING: Final = 0.4
 SURFACE_ERROR: Final = 0.0007
 INDEPENDENT: Final = 200.0
 """Metres by which the template misses a true face, and how many independent observations its face region makes."""
-LANDMARK_ERROR: Final = 0.0025
+LANDMARK_ERROR: Final = 0.0032
 """Metres by which a landmark that is trusted fully misses."""
 EXPRESSION_SPREAD: Final = 0.35
 EXPRESSION_COST: Final = 1.0
