@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from faceeditor.faces.camera import Camera
 from faceeditor.faces.landmarks import LEFT_EYE_CORNER, NOSE_TIP, RIGHT_EYE_CORNER
 from faceeditor.faces.latents import Codes, Space
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
@@ -24,8 +25,9 @@ from faceeditor.faces.mesh import Mesh
 from faceeditor.models import se3
 from faceeditor.models.blend_field import Blend, BlendConfig, BlendField, LandmarkNet
 from faceeditor.models.bundle import Bundle, load_model, misfit
-from faceeditor.models.contract import Refinement
+from faceeditor.models.contract import Frame, Quality, Refinement
 from faceeditor.models.memo import Memo, fingerprint
+from faceeditor.rendering.mesh_picture import MeshPainter
 
 if TYPE_CHECKING:
     from faceeditor.models.face_mesh import FaceMesher
@@ -253,12 +255,14 @@ class ImFace(nn.Module):
         codes = config.expression_dims + config.identity_dims
         self.landmark_net = LandmarkNet(codes, count, config.landmark_width)
         self.neutral_landmark_net = LandmarkNet(config.identity_dims, count, config.landmark_width)
-        self.expression = BlendField(count, motion, config.expression, config.expression_dims)
-        self.identity = BlendField(count, motion + 1, config.identity, config.identity_dims)
+        self.expression = BlendField(count, motion, config.expression, config.expression_dims, still=True)
+        self.identity = BlendField(count, motion + 1, config.identity, config.identity_dims, still=True)
         self.template = BlendField(count, 1, config.template)
-        self.detail = BlendField(count, 1, config.detail, config.detail_dims) if config.detail else None
+        self.detail = BlendField(count, 1, config.detail, config.detail_dims, still=True) if config.detail else None
         self.register_buffer("template_landmarks", torch.zeros(count, 3))
         self._fields: Memo[FaceField] = Memo(4)
+        self._meshes: Memo[Mesh] = Memo(2)
+        self._painter = MeshPainter()
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
@@ -323,6 +327,19 @@ class ImFace(nn.Module):
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template, put on the face."""
         return self.mesher.mesh(codes, refinement, morphs=morphs, textured=textured)
+
+    def render(
+        self,
+        codes: Codes,
+        camera: Camera,
+        size: int,
+        quality: Quality = Quality.FULL,
+        refinement: Refinement | None = None,
+    ) -> Frame:
+        """See :meth:`faceeditor.models.contract.RadianceModel.render`: the mesh with its texture in soft light."""
+        key = (fingerprint(codes.values()), tuple(refinement or {}), fingerprint((refinement or {}).values()))
+        mesh = self._meshes.get(key, lambda: self.mesh(codes, refinement, textured=True))
+        return Frame(*self._painter.draw(mesh, camera, size, rays_a_side=2 if quality is Quality.FULL else 1))
 
     @cached_property
     def mesher(self) -> "FaceMesher":
