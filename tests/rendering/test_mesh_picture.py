@@ -32,8 +32,8 @@ def test_a_ball_is_a_disc_at_its_distance(painter):
     assert depth[np.isfinite(depth)].min() == pytest.approx(camera.distance - RADIUS, abs=5e-4)
     assert np.isinf(depth[0, 0])
     assert (rgb[alpha == 0] == 0).all()
-    middle = SIZE // 2
-    assert rgb[middle - 8, middle].sum() > rgb[middle + 8, middle].sum()
+    column, row = edge[1].astype(int)
+    assert rgb[row - 8, column].sum() > rgb[row + 8, column].sum() > 0
 
 
 def test_a_texture_is_seen_where_it_belongs(painter):
@@ -43,10 +43,10 @@ def test_a_texture_is_seen_where_it_belongs(painter):
     texture = np.zeros((4, 4, 3), np.uint8)
     texture[:, :2], texture[:, 2:] = (255, 0, 0), (0, 0, 255)
     rgb, _, _ = painter.draw(ball(uv=uv, texture_srgb=texture), Camera(), SIZE)
-    middle = SIZE // 2
+    column, row = Camera().project(np.zeros((1, 3)), SIZE, SIZE)[0].astype(int)
     # The subject's left (+X) is the picture's right.
-    assert rgb[middle, middle + 10, 2] > 0.1 > rgb[middle, middle + 10, 0]
-    assert rgb[middle, middle - 10, 0] > 0.1 > rgb[middle, middle - 10, 2]
+    assert rgb[row, column + 8, 2] > 0.1 > rgb[row, column + 8, 0]
+    assert rgb[row, column - 8, 0] > 0.1 > rgb[row, column - 8, 2]
 
 
 def test_nothing_in_sight_is_an_empty_picture(painter):
