@@ -17,6 +17,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from faceeditor.faces.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from faceeditor.faces.scan import Scan
 from faceeditor.fitting.front_surface import FrontSurface
 from faceeditor.models.imface import ImFaceConfig
 from training.studio.factors import StudioFactors
@@ -129,6 +130,30 @@ class ScanMaker:
             | {"landmarks": vertices[marks], "neutral_landmarks": neutral[marks], "detail": detail}
             | {"identity": factors.identity, "expression": factors.expression}
         )
+
+    def detailed(self, factors: StudioFactors, detail: Floats, levels: int = 2) -> tuple[Scan, Floats, Floats, Any]:
+        """A head's skin and eyeballs with folds, in metres, its face cut into triangles a quarter as long; where its
+        vertices (N, 3) lie on the neutral and on the mean head; and which of them (N,) are skin that the latter shows.
+        """
+        config, head = self.config, self.head
+        places = [self.vertices(one) for one in (factors, StudioFactors(identity=factors.identity), StudioFactors())]
+        metres = [place * config.unit + np.array(config.origin) for place in places]
+        normals = trimesh.Trimesh(metres[0], self.faces, process=False).vertex_normals
+        table = np.concatenate(
+            [*metres, normals, self._plain[:, None], np.arange(len(normals))[:, None] < head.region("face").stop],
+            axis=1,
+        )
+        used, faces = np.unique(self.faces, return_inverse=True)
+        table, faces = table[used], faces.reshape(-1, 3)
+        for _ in range(levels):
+            inner = table[faces, 13].all(1)
+            fine: Any = trimesh.remesh.subdivide(table[:, :3], faces, np.flatnonzero(inner), {"all": table})
+            faces, table = fine[1], fine[2]["all"]
+        vertices, neutral, mean, ways = np.split(table[:, :12], 4, axis=1)
+        code, at = torch.from_numpy(detail).double(), torch.from_numpy(np.ascontiguousarray(mean))
+        height = self.wrinkles.displacement(at, code).numpy() * (table[:, 12:13] > 0)[:, 0]
+        vertices = vertices + height[:, None] * ways / np.linalg.norm(ways, axis=1, keepdims=True)
+        return Scan(vertices, faces.astype(np.int32)), neutral, mean, table[:, 12] > 0.99
 
     def _surface(
         self,

@@ -11,7 +11,7 @@ from faceeditor.fitting.front_surface import FrontSurface, sample_triangles
 
 Floats = NDArray[np.float64]
 
-SAMPLES: Final = 100_000
+SAMPLES: Final = 250_000
 THRESHOLD_MM: Final = 1.0
 """Of the F-score."""
 EDGE: Final = 0.97

@@ -74,7 +74,8 @@ class Extraction:
 
     def sparse(self, resolution: int) -> Isosurface:
         """The surface in the whole box, evaluated where it can be."""
-        return extract(self.sdf, self.low, self.high, resolution, self.lipschitz)
+        ball = _corner(np.array(self.model.config.origin)), self.model.config.unit
+        return extract(self.sdf, self.low, self.high, resolution, self.lipschitz, ball=ball)
 
 
 def extract_face(

@@ -8,7 +8,7 @@ at a time, and joined by the grid edges on which their vertices lie: the same su
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
@@ -50,14 +50,20 @@ def extract(
     *,
     levels: tuple[int, ...] = LEVELS,
     chunk: int = CHUNK,
+    ball: tuple[tuple[float, float, float], float] | None = None,
 ) -> Isosurface:
     """The zero surface of ``sdf`` in the box from ``low`` to ``high``, open where the box cuts it.
+
+    Where a ``ball``, centre and radius, is given, only what lies in it is wanted: blocks outside are not looked at, and
+    what comes out beyond the ball is of no use.
 
     ``resolution`` is the number of cells along the box' longest side. ``lipschitz`` is the most that ``sdf`` changes
     over a distance of 1 (:func:`measured_lipschitz`); where it is too small the surface gets holes. ``sdf`` is called
     with at most ``chunk`` points, all of them in the box. Raises ``ValueError`` for values that are not finite.
     """
     grid = _Grid.of(sdf, np.array(low, np.float64), np.array(high, np.float64), resolution, chunk)
+    if ball is not None:
+        grid.centre, grid.radius = (np.array(ball[0]) - grid.low) / grid.cell, ball[1] / grid.cell
     blocks, field = _sparse_field(grid, lipschitz, levels)
     vertices, faces = _mesh(grid, blocks, field)
     return Isosurface((grid.low + grid.cell * vertices).astype(np.float32), faces, grid.evaluations)
@@ -97,6 +103,8 @@ class _Grid:
     shape: NDArray[np.int64]
     chunk: int
     evaluations: int = 0
+    centre: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    radius: float = np.inf
 
     @classmethod
     def of(
@@ -154,8 +162,9 @@ def _test(
     last = np.minimum(first + size, grid.shape)
     inside = (first < last).all(axis=1)
     values = np.ones(len(first), np.float32)
-    values[inside] = grid.values((first[inside] + last[inside]) / 2)
-    reach = np.linalg.norm(last - first, axis=1) / 2
+    reach, middle = np.linalg.norm(last - first, axis=1) / 2, (first + last) / 2
+    inside &= np.linalg.norm(middle - grid.centre, axis=1) <= grid.radius + reach
+    values[inside] = grid.values(middle[inside])
     return values, inside & (np.abs(values) <= lipschitz * reach + _CLEAR)
 
 
