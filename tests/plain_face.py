@@ -47,9 +47,9 @@ def _solve(model, mean, template, points):
         weight.mul_(0.6 if number else 0.1)
     nets.weights[-1].zero_(), nets.biases[-1].zero_()
     blend = model.template.bind(None, model.template_landmarks)
-    features = _features(blend, where)
-    eye = 3e-2 * torch.eye(features.shape[1])
-    solution = torch.linalg.lstsq(torch.cat([features, eye]), torch.cat([wanted, torch.zeros(len(eye))])[:, None])[0]
+    features = _features(blend, where).double()
+    ridge = 1e-3 * torch.eye(features.shape[1], dtype=torch.float64)
+    solution = torch.linalg.solve(features.T @ features + ridge, features.T @ wanted.double()).float()
     table = solution.reshape(len(model.config.landmarks), -1)
     nets.weights[-1].copy_(table[None, :, :-1])
     nets.biases[-1].copy_(table[None, :, -1])
