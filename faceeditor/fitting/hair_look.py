@@ -29,7 +29,7 @@ BARE: Final = 3.0
 """How much more the right colour counts where the landmarks say that there is bare skin."""
 ON_HAIR: Final = 1.0
 """How much hair where the photo shows none, or none where it shows hair, counts beside the head's outline."""
-DOUBT: Final = 0.1
+DOUBT: Final = 0.2
 BALD_DOUBT: Final = 0.3
 """By how much a style whose probability is e times smaller must meet the photo better, as a share of its misfit, and by
 how much hair must, or a bald head.
