@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import torch
 from psygnal import Signal
 
+from faceeditor.engine.gauge import Gauge
 from faceeditor.engine.jobs import Deliver, Job, Steps, Work, sentence
 from faceeditor.engine.requests import Drawn, DrawRequest, Pace, Show, compose
-from faceeditor.engine.runtime import configure, cuda_available, is_device_failure
+from faceeditor.engine.runtime import configure, cuda_available, is_device_failure, preload
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Space
 from faceeditor.models.bundle import load_model
@@ -44,7 +45,8 @@ class Loaded:
 class Engine:
     """Draws the newest request of every target and runs jobs, all on one thread.
 
-    Every method but :meth:`model` may be called from any thread. Signals are emitted by ``deliver``.
+    Every method but :meth:`model` may be called from any thread. Signals are emitted by ``deliver``. An ``eager`` one
+    imports at once what it would otherwise import in the middle of the first fit.
     """
 
     drawn = Signal(Drawn)
@@ -63,12 +65,14 @@ class Engine:
         load: Loader = load_model,
         cuda: Callable[[], bool] = cuda_available,
         pace: Pace | None = None,
+        eager: bool = False,
     ) -> None:
         self._deliver = deliver
         self._load = load
         self._cuda = cuda
         self._wanted = device
         self._threads = threads
+        self._eager = eager
         self.device = "cpu"
         self._models: dict[str, Any] = {}
         self._loaded: dict[str, Loaded] = {}
@@ -76,6 +80,7 @@ class Engine:
         self._coarse: dict[str, DrawRequest] = {}
         self._jobs: list[Job[Any]] = []
         self._pace = pace or Pace()
+        self._gauge = Gauge()
         self._closing = False
         self._busy = True
         self._news = Condition()
@@ -176,6 +181,8 @@ class Engine:
 
     def _run(self) -> None:
         configure(self._threads)
+        if self._eager:
+            preload()
         self._choose_device()
         while True:
             with self._news:
@@ -227,9 +234,12 @@ class Engine:
         model = self.model(request.model)
         began = time.monotonic()
         with torch.no_grad():
-            if request.show is Show.SURFACE:
-                mesh = able(model, "mesh").mesh(request.codes, request.refinement)
-                return Drawn(request, quality, final, time.monotonic() - began, mesh=mesh)
+            if request.show is not Show.LOOK:
+                textured = request.show is Show.TEXTURED
+                mesh = able(model, "mesh").mesh(request.codes, request.refinement, textured=textured)
+                scan = request.scan_points if request.show is Show.MEASURED else None
+                away = None if scan is None else self._gauge.distances_mm(mesh, scan)
+                return Drawn(request, quality, final, time.monotonic() - began, mesh=mesh, distances_mm=away)
             size = self._pace.size(request.size) if quality is Quality.MOVING else request.size
             radiance = able(model, "radiance")
             frame = radiance.render(request.codes, request.camera, size, quality, request.refinement)

@@ -45,10 +45,14 @@ def background_of(setting: str, photo_srgb: NDArray[np.uint8] | None = None) -> 
 
 
 class Show(StrEnum):
-    """What of a face is drawn: its look (a radiance frame) or its surface (a mesh)."""
+    """What of a face is drawn: its look (a radiance frame), or its surface (a mesh), perhaps with its texture or its
+    distances to the scan that it was fitted to.
+    """
 
     LOOK = "look"
     SURFACE = "surface"
+    TEXTURED = "textured"
+    MEASURED = "measured"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +74,18 @@ class DrawRequest:
     show: Show = Show.LOOK
     background: Background = WHITE
     urgency: int = 0
+    scan_points: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, face: Face, *, camera: Camera | None = None, **facts: Any) -> Self:
         """The request that draws ``face``, through its own camera unless another is given."""
         return cls(
-            model=face.model, codes=face.codes, camera=camera or face.camera, refinement=face.refinement, **facts
+            model=face.model,
+            codes=face.codes,
+            camera=camera or face.camera,
+            refinement=face.refinement,
+            scan_points=face.origin.scan_points,
+            **facts,
         )
 
     def same_look(self, other: "DrawRequest") -> bool:
@@ -92,13 +102,14 @@ class DrawRequest:
         """The qualities to draw, in order."""
         if self.moving:
             return (Quality.MOVING,)
-        return (Quality.FULL,) if self.show is Show.SURFACE or self.urgency else (Quality.MOVING, Quality.FULL)
+        return (Quality.FULL,) if self.show is not Show.LOOK or self.urgency else (Quality.MOVING, Quality.FULL)
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """The answer to ``request``: for a look ``frame`` and ``picture_srgb`` (S, S, 3 or 4) over the background, for a
-    surface ``mesh``. ``final`` says that nothing better follows; ``seconds`` is the time on the inference thread.
+    surface ``mesh``, when measured with ``distances_mm`` (V,) as :class:`~faceeditor.engine.gauge.Gauge` tells them.
+    ``final`` says that nothing better follows; ``seconds`` is the time on the inference thread.
     """
 
     request: DrawRequest
@@ -108,6 +119,7 @@ class Drawn:
     frame: Frame | None = None
     picture_srgb: NDArray[np.uint8] | None = None
     mesh: Mesh | None = None
+    distances_mm: NDArray[np.float32] | None = None
 
 
 def compose(frame: Frame, background: Background) -> NDArray[np.uint8]:

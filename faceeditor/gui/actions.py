@@ -25,11 +25,12 @@ class Entry:
 
 
 ENTRIES: Final[dict[str, Entry]] = {
-    "open": Entry("Open…", "ph.folder-open", QKeySequence.StandardKey.Open, "Open faces, or photos to fit"),
+    "open": Entry("Open…", "ph.folder-open", QKeySequence.StandardKey.Open, "Open faces, or photos and scans to fit"),
     "save": Entry("Save", "ph.floppy-disk", QKeySequence.StandardKey.Save, "Save this face"),
     "save_as": Entry("Save as…", "ph.floppy-disk-back", "Ctrl+Shift+S"),
     "save_gallery": Entry("Save the gallery…", "ph.squares-four", None, "All faces in one file"),
     "fit": Entry("Fit photo…", "ph.user-focus", "Ctrl+I", "Make a face from a photo"),
+    "fit_scan": Entry("Fit scan…", "ph.polygon", "Ctrl+Shift+I", "Make a face from a 3D scan"),
     "new": Entry("New face", "ph.user-plus", QKeySequence.StandardKey.New, "A neutral face"),
     "random": Entry("Random face", "ph.dice-five", "Ctrl+R", "Throw the dice for everything that is not locked"),
     "duplicate": Entry("Duplicate", "ph.copy", "Ctrl+D"),
@@ -45,6 +46,7 @@ ENTRIES: Final[dict[str, Entry]] = {
     "surface": Entry("Surface", "ph.cube", "F2", "The mesh of the face", checkable=True),
     "both": Entry("Both", "ph.stack", "F3", "The mesh over the picture", checkable=True),
     "wipe": Entry("Wipe", "ph.square-half", "F4", "Compare with a divider that can be dragged", checkable=True),
+    "heat": Entry("Heat map", "ph.thermometer", "H", "How far the surface lies from its scan", checkable=True),
     "view_front": Entry("Front", "ph.user", "1"),
     "view_left": Entry("Left side", "ph.caret-left", "2"),
     "view_right": Entry("Right side", "ph.caret-right", "3"),

@@ -29,7 +29,7 @@ def run(files: Sequence[Path] = (), screenshot: Path | None = None) -> int:
     """
     app = application()
     poster = Poster()
-    window = Window(Session(deliver=poster.deliver), list(files), ask=screenshot is None)
+    window = Window(Session(deliver=poster.deliver, eager=True), list(files), ask=screenshot is None)
     sys.excepthook = _tell(window)
     if screenshot is not None:
         _take(window, screenshot)

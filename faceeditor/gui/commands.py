@@ -11,22 +11,25 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from faceeditor.engine.jobs import Job
+from faceeditor.faces.scan import SCAN_SUFFIXES
 from faceeditor.gui import dialogs
 from faceeditor.gui.presenter import BACKGROUNDS, backdrop
 from faceeditor.session import Session
 
 PHOTO_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 PHOTOS: Final = " ".join(f"*{suffix}" for suffix in PHOTO_SUFFIXES)
+SCANS: Final = " ".join(f"*{suffix}" for suffix in SCAN_SUFFIXES)
 FACES: Final = "Faces (*.face)"
 GALLERIES: Final = "Galleries (*.faces)"
 MESHES: Final = "glTF with morphs (*.glb);;Other meshes (*.obj *.ply *.stl)"
-EVERYTHING: Final = f"Faces, galleries and photos (*.face *.faces {PHOTOS})"
+EVERYTHING: Final = f"Faces, galleries, photos and scans (*.face *.faces {PHOTOS} {SCANS})"
 
 
 class Commands(QObject):
     """Every method may be connected to an action; a failure becomes a dialog with one sentence."""
 
     fit_asked = Signal(Path)
+    scan_asked = Signal(Path)
     fit_started = Signal(object)
 
     def __init__(self, session: Session, window: QWidget) -> None:
@@ -42,7 +45,7 @@ class Commands(QObject):
             return None
 
     def open(self) -> None:
-        """Ask for faces and photos."""
+        """Ask for faces, photos and scans."""
         names, _ = QFileDialog.getOpenFileNames(self._window, "Open", self._folder(), EVERYTHING)
         self.open_files(Path(name) for name in names)
 
@@ -51,11 +54,20 @@ class Commands(QObject):
         names, _ = QFileDialog.getOpenFileNames(self._window, "Fit photos", self._folder(), f"Photos ({PHOTOS})")
         self.open_files(Path(name) for name in names)
 
+    def fit_scan(self) -> None:
+        """Ask for scans."""
+        names, _ = QFileDialog.getOpenFileNames(self._window, "Fit scans", self._folder(), f"3D scans ({SCANS})")
+        self.open_files(Path(name) for name in names)
+
     def open_files(self, paths: Iterable[Path]) -> None:
-        """Faces open, photos are fitted: a single one after a dialog, several at once."""
+        """Faces open, photos and scans are fitted: a single one after a dialog, several at once."""
         found = list(paths)
-        if len(found) == 1 and found[0].suffix.lower() in PHOTO_SUFFIXES:
+        kind = found[0].suffix.lower() if len(found) == 1 else ""
+        if kind in PHOTO_SUFFIXES:
             self.fit_asked.emit(found[0])
+            return
+        if kind in SCAN_SUFFIXES:
+            self.scan_asked.emit(found[0])
             return
         for path in found:
             for result in self.guard(partial(self._session.import_any, [path])) or ():

@@ -10,8 +10,9 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from faceeditor.gui import actions, theme
+from faceeditor.gui.heat import RANGES_MM
 from faceeditor.gui.presenter import BACKGROUNDS, Presenter, Versus
-from faceeditor.gui.surface import Shading
+from faceeditor.gui.surface import Beside, Light, Shading
 from faceeditor.gui.viewport import Mode
 from faceeditor.session import Session
 
@@ -24,6 +25,19 @@ DEVICES: Final[dict[str, Literal["auto", "cpu", "cuda"]]] = {
     "NVIDIA GPU": "cuda",
 }
 _VERSUS: Final = {"Photo": Versus.PHOTO, "How the face started": Versus.START, "Surface": Versus.SURFACE}
+_SHADINGS: Final = {
+    "Clay": Shading.CLAY,
+    "Albedo": Shading.ALBEDO,
+    "Normals": Shading.NORMALS,
+    "Wire": Shading.WIRE,
+    "Distance to the scan": Shading.HEAT,
+}
+_BESIDE: Final = {
+    "Hidden": Beside.HIDDEN,
+    "Beside the surface": Beside.BESIDE,
+    "Behind the surface": Beside.BEHIND,
+    "Through the surface": Beside.THROUGH,
+}
 _ICON_ONLY: Final = ("open", "save", "undo", "redo")
 
 
@@ -45,16 +59,20 @@ class Menus:
         choices = (
             self._background,
             self._choice("Wipe against", _VERSUS, Versus.PHOTO, presenter.set_versus),
-            self._choice("Surface shading", {k.capitalize(): k for k in Shading}, Shading.CLAY, presenter.set_shading),
+            self._shading(presenter),
+            self._choice("Surface light", {k.capitalize(): k for k in Light}, Light.STUDIO, presenter.set_light),
+            self._choice("Heat map range", RANGES_MM, presenter.surface.range_mm, presenter.set_heat_range),
+            self._choice("Scan", _BESIDE, Beside.HIDDEN, presenter.set_scan),
             self._choice("Picture size", PICTURE_SIZES, settings.viewport_size, presenter.set_size),
             self._choice("Work on", DEVICES, settings.device, session.set_device),
         )
         shown = QMenu("Panels", window)
         shown.addActions(list(panels))
-        self._add("&File", "new fit open", self.recent, "| save save_as save_gallery |", self._export(), "| quit")
+        opens, saves = "new fit fit_scan open", "| save save_as save_gallery |"
+        self._add("&File", opens, self.recent, saves, self._export(), "| quit")
         self._add("&Edit", "undo redo | random mirror reset | duplicate remove | search")
         views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
-        self._add("&View", f"look surface both wipe | {views} |", *choices, shown)
+        self._add("&View", f"look surface both wipe | heat | {views} |", *choices, shown)
         self._add("&Help", "keys about")
         window.addToolBar(self._toolbar())
 
@@ -99,6 +117,22 @@ class Menus:
     def _views(self) -> QMenu:
         menu = QMenu(self._window)
         menu.addActions([action for name, action in self._table.items() if name.startswith("view_")])
+        return menu
+
+    def _shading(self, presenter: Presenter) -> QMenu:
+        """What the surface shows; the action ``heat`` is the shortcut to one of them and back."""
+        menu = self._choice("Surface shading", _SHADINGS, Shading.CLAY, presenter.set_shading)
+        choices = dict(zip(_SHADINGS.values(), menu.actions(), strict=True))
+        heat, last = self._table["heat"], choices[Shading.CLAY]
+        choices[Shading.HEAT].toggled.connect(heat.setChecked)
+
+        def toggle(on: bool) -> None:
+            nonlocal last
+            if on:
+                last = next(action for action in menu.actions() if action.isChecked())
+            (choices[Shading.HEAT] if on else last).trigger()
+
+        heat.triggered.connect(toggle)
         return menu
 
     def _choice(self, title: str, options: Mapping[str, T], chosen: T, act: Callable[[T], object]) -> QMenu:

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QColor, QImage
 
+from faceeditor.engine.jobs import Job, JobState
 from faceeditor.engine.requests import WHITE, Background, Drawn
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
+from faceeditor.fitting.scan_surfels import normals_of_cloud
 from faceeditor.gui.bridge import to_image
-from faceeditor.gui.surface import Shading, SurfacePainter
+from faceeditor.gui.fit_preview import FitPreview
+from faceeditor.gui.surface import Beside, Light, Shading
+from faceeditor.gui.surface_layer import SurfaceLayer
 from faceeditor.gui.viewport import Layers, Mode, Viewport
 from faceeditor.rendering.colour import srgb8_to_linear
 from faceeditor.session import Session
 
 REST_MS: Final = 160
 """A hand that pauses this long gets the full picture."""
-SLOW_S: Final = 0.02
-"""Where drawing the mesh takes longer (no GPU), it is drawn at half the size while something moves."""
 _CELL: Final = 64
 """Sizes are asked for in steps of this many pixels, so that the models' caches fit while a window is resized."""
 
@@ -56,13 +57,14 @@ class Presenter(QObject):
         self._preview: QImage | None = None
         self._show_start = False
         self._arrived = False
-        self._painter: SurfacePainter | None = None
-        self._slow_surface = False
+        self.surface = SurfaceLayer()
+        self.fit_preview = FitPreview(session, self)
+        self._scan: NDArray[np.float32] | None = None
         self._versus = Versus.PHOTO
-        self.shading = Shading.CLAY
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(lambda: self.refresh(moving=False))
         session.drawn.connect(self._drawn)
+        self.fit_preview.shown.connect(self.show_preview)
         viewport.camera_moved.connect(self._camera_moved)
         viewport.resized.connect(lambda: self.refresh(moving=False))
 
@@ -84,6 +86,9 @@ class Presenter(QObject):
         self._playing = None
         self._layers = Layers()
         self._start = None
+        self.surface.clear()
+        self._scan = None
+        self._prepare_scan()
         photo = self._session.document[face_id].origin.photo_srgb if face_id is not None else None
         self._photo = None if photo is None else to_image(photo)
         self._compose()
@@ -98,9 +103,8 @@ class Presenter(QObject):
         self._rest.start() if moving else self._rest.stop()
         self._view.set_waiting(True)
         if self._wants_surface() and edited:
-            self._session.draw(
-                self._face_id, self.size, moving=moving, target="surface", show="surface", face=self._playing
-            )
+            show = self.surface.show(moving)
+            self._session.draw(self._face_id, self.size, moving=moving, target="surface", show=show, face=self._playing)
         elif self._wants_surface():
             self._draw_surface(moving)
         if self._wants_look():
@@ -126,9 +130,26 @@ class Presenter(QObject):
         self._compose()
 
     def set_shading(self, shading: Shading) -> None:
-        """Clay, normals or texture."""
-        self.shading = shading
+        """Clay, texture, normals, wire or the distance to the scan."""
+        self.surface.set_finish(shading=shading)
         self.refresh(moving=False, edited=True)
+        self._compose()
+
+    def set_light(self, light: Light) -> None:
+        """Where the surface's light comes from."""
+        self.surface.set_finish(light=light)
+        self.refresh(moving=False)
+
+    def set_heat_range(self, range_mm: float) -> None:
+        """What the ends of the heat map's colours mean."""
+        self.surface.set_range(range_mm)
+        self.refresh(moving=False)
+
+    def set_scan(self, where: Beside) -> None:
+        """Where the scan is shown that the face was fitted to."""
+        self.surface.set_finish(scan=where)
+        self._prepare_scan()
+        self.refresh(moving=False)
 
     def set_background(self, setting: str) -> None:
         """One of the values of :data:`BACKGROUNDS`."""
@@ -146,18 +167,24 @@ class Presenter(QObject):
         self._compose()
         self.refresh(moving=False)
 
-    def show_preview(self, picture_srgb: NDArray[np.uint8] | None) -> None:
+    def follow_fit(self, job: Job[Any]) -> None:
+        """Show what a fit streams, pictures or surfaces, instead of the face until it ends."""
+        self.fit_preview.size = self.size
+        self.fit_preview.follow(job)
+        job.previewed.connect(self._streamed)
+        job.finished.connect(self._fit_ended)
+
+    def show_preview(self, picture: QImage | None) -> None:
         """A picture of work in progress instead of the face; ``None`` ends it."""
-        self._preview = None if picture_srgb is None else to_image(picture_srgb)
+        self._preview = picture
         self._compose()
 
     def close(self) -> None:
         """Ask for nothing any more and give OpenGL back."""
         self._rest.stop()
         self._face_id = None
-        if self._painter is not None:
-            self._painter.close()
-            self._painter = None
+        self.fit_preview.close()
+        self.surface.close()
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
@@ -179,8 +206,42 @@ class Presenter(QObject):
         mode = self._view.mode
         return mode in (Mode.SURFACE, Mode.BOTH) or (mode is Mode.WIPE and self.versus is Versus.SURFACE)
 
+    def _streamed(self, preview: object) -> None:
+        if isinstance(preview, np.ndarray) and preview.shape[0] == preview.shape[1]:
+            self.show_preview(to_image(preview))
+        elif isinstance(preview, Face):
+            self._view.show_camera(self.fit_preview.camera)
+
+    def _fit_ended(self) -> None:
+        self.show_preview(None)
+        if self._face_id is not None and self._face_id in self._session.document:
+            self._view.show_camera(self._session.view(self._face_id))
+
+    def _prepare_scan(self) -> None:
+        """Once for each face, when its scan is to be seen: the scan's normals."""
+        if self._face_id is None or self.surface.finish.scan is Beside.HIDDEN:
+            return
+        points = self._session.document[self._face_id].origin.scan_points
+        if points is None or points is self._scan:
+            return
+        self._scan = points
+        job = self._session.engine.submit("Prepare the scan", lambda step: normals_of_cloud(points.astype(np.float64)))
+        job.finished.connect(lambda: self._show_scan(points, job))
+
+    def _show_scan(self, points: NDArray[np.float32], job: Job[NDArray[np.float64]]) -> None:
+        if points is not self._scan or job.state is not JobState.DONE:
+            return
+        try:
+            self.surface.set_scan(points, job.result().astype(np.float32))
+        except UserError as error:
+            self.trouble.emit(str(error))
+        self.refresh(moving=False)
+
     def _camera_moved(self, camera: Camera, moving: bool) -> None:
-        if self._face_id is not None:
+        if self.fit_preview.active:
+            self._view.show_camera(camera)
+            self.fit_preview.turn(camera)
+        elif self._face_id is not None:
             self._session.look(self._face_id, camera)
             self.refresh(moving=moving)
 
@@ -222,23 +283,19 @@ class Presenter(QObject):
     def _set_mesh(self, drawn: Drawn) -> None:
         assert drawn.mesh is not None
         try:
-            self._painter = self._painter or SurfacePainter()
+            self.surface.set_drawn(drawn)
         except UserError as error:
             self.trouble.emit(str(error))
             return
-        self._painter.set_mesh(drawn.mesh)
         self._draw_surface(drawn.request.moving)
 
     def _draw_surface(self, moving: bool) -> None:
-        if self._painter is None or self._face_id is None:
+        if self._face_id is None:
             return
-        size = self.size // 2 if moving and self._slow_surface else self.size
-        began = perf_counter()
-        picture = self._painter.draw(self._session.view(self._face_id), size, self.shading)
-        if size == self.size:
-            self._slow_surface = perf_counter() - began > SLOW_S
-        self._layers = replace(self._layers, surface=picture)
-        self._compose()
+        picture = self.surface.picture(self._session.view(self._face_id), self.size, moving=moving)
+        if picture is not None:
+            self._layers = replace(self._layers, surface=picture, legend=self.surface.legend)
+            self._compose()
 
     def _compose(self) -> None:
         """Put together what is there, as the mode wants it."""

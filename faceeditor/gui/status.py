@@ -24,6 +24,7 @@ class Status(QStatusBar):
         self._session = session
         self._known: list[Job[Any]] = []
         self._quiet: list[Job[Any]] = []
+        self._ignored: Job[Any] | None = None
         self.setSizeGripEnabled(False)
         self.label, self.left, self.speed, self.device = QLabel(), QLabel(), QLabel(), QLabel()
         self.device.setContentsMargins(0, 0, theme.MARGIN, 0)
@@ -63,9 +64,13 @@ class Status(QStatusBar):
         """Somebody else tells how ``job`` ends."""
         self._quiet.append(job)
 
+    def ignore(self, job: Job[Any]) -> None:
+        """``job`` is not worth telling."""
+        self._ignored = job
+
     def _jobs_changed(self) -> None:
         for job in self._session.jobs:
-            if job not in self._known:
+            if job not in self._known and job is not self._ignored:
                 self._known.append(job)
                 job.changed.connect(self._show_job)
                 job.finished.connect(self._check_ended)

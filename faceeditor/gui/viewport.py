@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from faceeditor.faces.camera import Camera
 from faceeditor.gui import navigation, theme
+from faceeditor.gui.heat import Legend, paint_legend
 
 _BORDER: Final = 12
 _GRAB: Final = 10
@@ -37,6 +38,8 @@ class Layers:
     surface: QImage | None = None
     other: QImage | None = None
     other_name: str = ""
+    legend: Legend | None = None
+    """What the surface's colours mean."""
     instead: QImage | None = None
     """Shown instead of everything: before, or a fit's preview."""
     instead_name: str = ""
@@ -245,6 +248,8 @@ class Viewport(QWidget):
             _badge(painter, stage.topLeft() + QPointF(10, 10), self._layers.other_name)
         if self.caption:
             _badge(painter, stage.bottomLeft() + QPointF(10, -30), self.caption)
+        if self._layers.legend is not None and self._layers.instead is None and self.mode in (Mode.SURFACE, Mode.BOTH):
+            paint_legend(painter, stage, self._layers.legend)
         if self._late:
             painter.fillRect(QRectF(stage.left(), stage.top(), stage.width(), 2), QColor(theme.ACCENT))
 

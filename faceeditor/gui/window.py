@@ -21,6 +21,7 @@ from faceeditor.gui.history import History
 from faceeditor.gui.inspector import Inspector
 from faceeditor.gui.menus import Menus
 from faceeditor.gui.presenter import Presenter
+from faceeditor.gui.scan_dialog import ScanDialog
 from faceeditor.gui.status import Status
 from faceeditor.gui.timeline import Timeline
 from faceeditor.gui.transfer_panel import TransferPanel
@@ -44,6 +45,7 @@ class Window(QMainWindow):
         self._files = files or []
         self._ask = ask
         self._started = False
+        self._surfaces = False
         self.setWindowTitle("FaceEditor")
         self.setAcceptDrops(True)
         self.setDockNestingEnabled(True)
@@ -123,7 +125,8 @@ class Window(QMainWindow):
         self.gallery.gift.connect(self.commands.give)
         self.gallery.wanted.connect(self._gallery_wants)
         self.commands.fit_asked.connect(self.ask_fit)
-        self.commands.fit_started.connect(self._follow_fit)
+        self.commands.scan_asked.connect(self.ask_scan)
+        self.commands.fit_started.connect(self.presenter.follow_fit)
         self.status.job_ended.connect(self._job_ended)
         self.presenter.trouble.connect(self.status.tell)
 
@@ -135,6 +138,7 @@ class Window(QMainWindow):
             "save_as": commands.save_as,
             "save_gallery": commands.save_gallery,
             "fit": commands.fit,
+            "fit_scan": commands.fit_scan,
             "new": lambda: commands.guard(session.new),
             "random": lambda: self._on_current(session.randomise),
             "duplicate": lambda: self._on_current(session.duplicate),
@@ -191,11 +195,21 @@ class Window(QMainWindow):
     def _show_current(self, face_id: str | None) -> None:
         loaded = face_id is not None and self._loaded(self.session.document[face_id].model)
         shown = face_id if loaded else None
+        self._show_natural_mode(shown)
         self.inspector.show_face(shown)
         self.presenter.show_face(shown)
         if self._started:
             self.viewport.say("" if face_id is not None else "Drop a photo or a .face file here")
         self._show_title()
+
+    def _show_natural_mode(self, face_id: str | None) -> None:
+        """Faces of surface models are shown as surfaces; between faces of a kind the artist's choice stays."""
+        if face_id is None:
+            return
+        surface = "surface" in self.session.capabilities(self.session.document[face_id].model)
+        if surface != self._surfaces:
+            self._surfaces = surface
+            self.actions_by_name[(Mode.SURFACE if surface else Mode.LOOK).value].trigger()
 
     def _loaded(self, model: str) -> bool:
         """Whether the sliders of ``model`` are known; asks for it to be loaded if not."""
@@ -234,18 +248,20 @@ class Window(QMainWindow):
         """Show what is found in a photo, to be corrected before it is fitted."""
         dialog = FitDialog(self.session, path, self)
         dialog.looking.connect(self.status.leave_to_others)
-        dialog.started.connect(self._follow_fit)
+        dialog.started.connect(self.presenter.follow_fit)
         dialog.open()
         dialog.look()
         return dialog
 
-    def _follow_fit(self, job: Job[Any]) -> None:
-        job.previewed.connect(self._show_preview)
-        job.finished.connect(lambda: self.presenter.show_preview(None))
-
-    def _show_preview(self, picture_srgb: Any) -> None:
-        if picture_srgb is not None and picture_srgb.shape[0] == picture_srgb.shape[1]:
-            self.presenter.show_preview(picture_srgb)
+    def ask_scan(self, path: Path) -> ScanDialog:
+        """Show where the face of a scan is, to be corrected before it is fitted."""
+        dialog = ScanDialog(self.session, path, self)
+        dialog.looking.connect(self.status.leave_to_others)
+        dialog.drawing.connect(self.status.ignore)
+        dialog.started.connect(self.presenter.follow_fit)
+        dialog.open()
+        dialog.look()
+        return dialog
 
     def _drawing_failed(self, sentence: str, details: str) -> None:
         self.viewport.set_waiting(False)
