@@ -5,12 +5,13 @@ A control's key is ``space.name`` (``expression.jawOpen``, ``hair.style``) or ``
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
 from faceeditor.errors import UserError
-from faceeditor.faces.face import Face
+from faceeditor.faces.face import DETAIL_AMOUNT, Face
 from faceeditor.faces.latents import Choice, Code, Direction, Space, as_code
 from faceeditor.faces.layout import LIGHT, mirror_name
 
@@ -20,7 +21,46 @@ SIDEWAYS: Final = frozenset({"jawLeft", "jawRight", "mouthLeft", "mouthRight"})
 """Movements of one part to a side; unlike the others they have no twin that symmetry would move along."""
 
 
-def find(spaces: Spaces, key: str) -> tuple[Space, Direction | Choice | int]:
+@dataclass(frozen=True)
+class Amount:
+    """How much of what a ``space`` says is shown: one number of the face's refinement, ``neutral`` where there is none.
+
+    ``low`` and ``high`` are the slider's ends.
+    """
+
+    name: str
+    space: str
+    refinement: str
+    low: float
+    high: float
+    neutral: float
+    label: str
+    group: str
+
+    @property
+    def key(self) -> str:
+        """How commands and projects call it: ``detail.amount``."""
+        return f"{self.space}.{self.name}"
+
+    def read(self, face: Face) -> float:
+        """Where it stands."""
+        return float(np.asarray(face.refinement.get(self.refinement, self.neutral)).reshape(-1)[0])
+
+    def write(self, face: Face, value: float) -> Face:
+        """``face`` with it at ``value``; one that stands at its neutral value leaves nothing behind."""
+        kept: dict[str, Any] = {name: array for name, array in face.refinement.items() if name != self.refinement}
+        if value != self.neutral:
+            kept[self.refinement] = np.array([value], np.float32)
+        return face.replace(refinement=kept)
+
+
+AMOUNTS: Final = (Amount("amount", "detail", DETAIL_AMOUNT, 0.0, 2.0, 1.0, "Amount", "Overall"),)
+"""The amounts that faces have whose models have the space."""
+
+Control = Direction | Choice | Amount
+
+
+def find(spaces: Spaces, key: str) -> tuple[Space, Control | int]:
     """The control called ``key``, an ``int`` for a raw component. Raises ``UserError`` with the nearest name."""
     space_name, _, name = key.partition(".")
     space = spaces.get(space_name)
@@ -40,20 +80,30 @@ def keys(spaces: Spaces) -> tuple[str, ...]:
     return tuple(control.key for space in spaces.values() for control in named(space))
 
 
-def named(space: Space) -> tuple[Direction | Choice, ...]:
+def named(space: Space) -> tuple[Control, ...]:
     """The sliders and choices of a space."""
-    return (*space.directions, *space.choices)
+    return (*amounts(space), *space.directions, *space.choices)
+
+
+def amounts(space: Space) -> tuple[Amount, ...]:
+    """The amounts that faces with this space have."""
+    return tuple(amount for amount in AMOUNTS if amount.space == space.name)
 
 
 def value(face: Face, spaces: Spaces, key: str) -> float:
     """Where a slider or raw component stands."""
     space, control = find(spaces, key)
-    code = face.codes[space.name]
-    if isinstance(control, Direction):
-        return space.value(code, control)
     if isinstance(control, Choice):
         raise UserError(f"{key} is a choice, not a number; its options are: {', '.join(options(control))}.")
-    return float(code[control])
+    return read(face, space, control)
+
+
+def read(face: Face, space: Space, control: Direction | Amount | int) -> float:
+    """Where a slider or raw component that was found stands."""
+    if isinstance(control, Amount):
+        return control.read(face)
+    code = face.codes[space.name]
+    return space.value(code, control) if isinstance(control, Direction) else float(code[control])
 
 
 def choice(face: Face, spaces: Spaces, key: str) -> str:
@@ -75,6 +125,8 @@ def set_slider(face: Face, spaces: Spaces, key: str, amount: float, *, symmetric
     code = face.codes[space.name]
     if isinstance(control, Choice):
         raise UserError(f"{key} is a choice, not a number; its options are: {', '.join(options(control))}.")
+    if isinstance(control, Amount):
+        return control.write(face, amount)
     if isinstance(control, int):
         changed = code.copy()
         changed[control] = amount
@@ -109,21 +161,25 @@ def assign(face: Face, spaces: Spaces, assignment: str) -> Face:
     return set_slider(face, spaces, key, amount)
 
 
-def reset(face: Face, spaces: Spaces, what: str, start: Mapping[str, Code] | None = None) -> Face:
-    """``face`` with a control, a space or ``all`` back at the codes ``start``, or at the model's neutral ones."""
+def reset(face: Face, spaces: Spaces, what: str, start: Face | None = None) -> Face:
+    """``face`` with a control, a space or ``all`` back as in ``start``, or at the model's neutral codes and amounts."""
     if what == "all" or what in spaces:
         for name in spaces if what == "all" else (what,):
-            face = face.with_code(name, neutral(spaces[name]) if start is None else start[name])
+            face = face.with_code(name, neutral(spaces[name]) if start is None else start.codes[name])
+            for amount in amounts(spaces[name]):
+                face = amount.write(face, amount.neutral if start is None else amount.read(start))
         return face
     space, control = find(spaces, what)
-    source = neutral(space) if start is None else start[space.name]
+    if isinstance(control, Amount):
+        return control.write(face, control.neutral if start is None else control.read(start))
+    source = neutral(space) if start is None else start.codes[space.name]
     if isinstance(control, Choice):
         changed = face.codes[space.name].copy()
         part = slice(control.start, control.start + len(control.options))
         changed[part] = source[part]
         return face.with_code(space.name, changed)
-    amount = space.value(source, control) if isinstance(control, Direction) else float(source[control])
-    return set_slider(face, spaces, what, amount)
+    value = space.value(source, control) if isinstance(control, Direction) else float(source[control])
+    return set_slider(face, spaces, what, value)
 
 
 def neutral(space: Space) -> Code:
@@ -148,6 +204,7 @@ def changed(face: Face, original: Face, spaces: Spaces) -> frozenset[str]:
     """The keys of controls that stand elsewhere than in ``original``."""
     different: set[str] = set()
     for name, space in spaces.items():
+        different |= {amount.key for amount in amounts(space) if amount.read(face) != amount.read(original)}
         new, old = face.codes[name], original.codes[name]
         if new is old:
             continue

@@ -64,10 +64,10 @@ class Edits(ABC):
     def reset(self, face_id: FaceId, what: str, *, to: Literal["start", "neutral"] = "start") -> None:
         """Puts a slider, a choice, a space or ``all`` back to how the face started, or to the model's neutral."""
         face, spaces = self._with_spaces(face_id)
-        start = self.document.original(face_id).codes if to == "start" else None
+        start = self.document.original(face_id) if to == "start" else None
         edited = controls.reset(face, spaces, what, start)
         if what in ("all", "skin"):
-            edited = edited.replace(refinement=self.document.original(face_id).refinement if start else {})
+            edited = edited.replace(refinement=start.refinement if start else {})
         self.document.replace(face_id, edited, f"Reset {what}")
 
     def randomise(self, face_id: FaceId, spaces: Iterable[str] | None = None, seed: int | None = None) -> None:
@@ -93,6 +93,11 @@ class Edits(ABC):
         for part in what.split(","):
             edited = transfers.transfer(part, self.document[source], edited, amount)
         self.document.replace(target, edited, f"{what.capitalize()} from {self.document[source].name}", key)
+
+    def transferable(self, source: FaceId, target: FaceId) -> tuple[transfers.Part, ...]:
+        """What ``source`` can give to ``target``."""
+        faces = self.document[source], self.document[target]
+        return tuple(part for part in transfers.TRANSFERS if transfers.can_give(part, *faces))
 
     def blend(self, first: FaceId, second: FaceId, amount: float) -> FaceId:
         """Adds the face between two others."""

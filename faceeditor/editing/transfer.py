@@ -47,6 +47,16 @@ def transfer(what: str, source: Face, target: Face, amount: float = 1.0) -> Face
     return changed.replace(refinement=_refined(what, target, source, amount)) if what in TRAVELS else changed
 
 
+def can_give(what: Part, source: Face, target: Face) -> bool:
+    """Whether :func:`transfer` gives something of ``source`` to ``target``."""
+    if what == "pose":
+        return True
+    if what == "texture":
+        return TEXTURE in source.refinement and source.codes.keys() == target.codes.keys()
+    mine, theirs = target.codes.get(what), source.codes.get(what)
+    return mine is not None and theirs is not None and source.model == target.model
+
+
 def _refined(what: str, target: Face, source: Face, amount: float) -> Arrays:
     """The target's refinement with what travels with a part mixed with the source's."""
     names = TRAVELS[what] or tuple(target.refinement.keys() | source.refinement.keys())

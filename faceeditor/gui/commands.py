@@ -21,6 +21,7 @@ PHOTOS: Final = " ".join(f"*{suffix}" for suffix in PHOTO_SUFFIXES)
 SCANS: Final = " ".join(f"*{suffix}" for suffix in SCAN_SUFFIXES)
 FACES: Final = "Faces (*.face)"
 GALLERIES: Final = "Galleries (*.faces)"
+SURFACES: Final = "Meshes (*.ply *.obj *.stl *.glb)"
 MESHES: Final = "glTF with morphs (*.glb);;Other meshes (*.obj *.ply *.stl)"
 EVERYTHING: Final = f"Faces, galleries, photos and scans (*.face *.faces {PHOTOS} {SCANS})"
 
@@ -124,6 +125,29 @@ class Commands(QObject):
         path = None if face_id is None else self._ask("Export mesh", face_id, ".glb", MESHES)
         if face_id is not None and path is not None:
             self.guard(lambda: self._session.export_mesh(face_id, path))
+
+    def export_surface(self) -> None:
+        """The field's own surface, as fine as the artist wants."""
+        face_id = self._current()
+        if face_id is None:
+            return
+        dialog = dialogs.ResolutionDialog(self._window)
+        if dialog.exec() != dialog.DialogCode.Accepted:
+            return
+        resolution = dialog.resolution()
+        path = self._ask("Export surface", face_id, ".ply", SURFACES)
+        if path is not None:
+            self.guard(lambda: self._session.export_mesh(face_id, path, resolution=resolution))
+
+    def export_expressions(self) -> None:
+        """A folder of meshes, one for every expression."""
+        face_id = self._current()
+        if face_id is None:
+            return
+        chosen = QFileDialog.getExistingDirectory(self._window, "Folder for the expressions", self._folder())
+        if chosen:
+            folder = Path(chosen) / f"{self._session.document[face_id].name} expressions"
+            self.guard(lambda: self._session.export_expressions(face_id, folder))
 
     def export_turntable(self) -> None:
         """A video of the head turning."""

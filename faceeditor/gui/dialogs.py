@@ -15,6 +15,9 @@ from faceeditor.errors import UserError
 
 DEFECT: Final = "Something went wrong inside FaceEditor; your faces are safe. Please report the details."
 
+_FIELD_MM: Final = 200
+"""Side of the box in which surface models know their faces."""
+
 
 class Answer(Enum):
     """What the artist wants done with unsaved faces."""
@@ -107,3 +110,27 @@ class PictureDialog(QDialog):
     def choice(self) -> PictureChoice:
         """What was chosen."""
         return PictureChoice(self.size_box.currentData(), self._backgrounds[self.background_box.currentText()])
+
+
+class ResolutionDialog(QDialog):
+    """How fine an extracted surface shall be."""
+
+    RESOLUTIONS: Final = (64, 128, 256, 512)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export surface")
+        self.box = QComboBox()
+        for resolution in self.RESOLUTIONS:
+            self.box.addItem(f"{resolution} cells, {_FIELD_MM / resolution:.1f} mm each", resolution)
+        self.box.setCurrentIndex(self.RESOLUTIONS.index(256))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        form = QFormLayout(self)
+        form.addRow("Resolution", self.box)
+        form.addRow(buttons)
+
+    def resolution(self) -> int:
+        """Cells along the field's box."""
+        return int(self.box.currentData())

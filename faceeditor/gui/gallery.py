@@ -22,7 +22,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu
 
-from faceeditor.editing.transfer import TRANSFERS
 from faceeditor.engine.requests import Drawn
 from faceeditor.gui import theme
 from faceeditor.gui.bridge import to_image
@@ -121,7 +120,7 @@ class Gallery(QListWidget):
         """What ``source`` can give to ``target``."""
         document = self._session.document
         menu = QMenu(f"Give to {document[target].name}", self)
-        for what in TRANSFERS:
+        for what in self._session.transferable(source, target):
             _add(menu, what.capitalize(), _PART_ICONS.get(what, "ph.circle"), self._giver(what, source, target))
         return menu
 
@@ -248,6 +247,8 @@ _PART_ICONS: Final = {
     "light": "ph.sun",
     "hair": "ph.scissors",
     "pose": "ph.arrows-out-cardinal",
+    "detail": "ph.fingerprint",
+    "texture": "ph.image",
 }
 
 

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
+from faceeditor.editing import controls
+from faceeditor.editing.controls import Amount
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Choice, Direction, Space
 from faceeditor.gui import theme
 from faceeditor.gui.advanced import AdvancedSection
+from faceeditor.gui.amount import AmountSwitch
 from faceeditor.gui.choice import ChoiceRow
 from faceeditor.gui.section import Line, Section
 from faceeditor.gui.slices import Slices
@@ -40,7 +43,8 @@ class Inspector(QWidget):
         self._face_id: str | None = None
         self._spaces: dict[str, Space] = {}
         self._gesture: object = object()
-        self._sliders: dict[str, tuple[SliderRow, Direction]] = {}
+        self._sliders: dict[str, tuple[SliderRow, Direction | Amount]] = {}
+        self._switches: dict[str, AmountSwitch] = {}
         self._choices: dict[str, ChoiceRow] = {}
         self._sections: list[Section] = []
         self.search = QLineEdit()
@@ -68,11 +72,13 @@ class Inspector(QWidget):
         if self._face_id is None:
             return
         face, start = self._session.document[self._face_id], self._session.document.original(self._face_id)
-        for row, direction in self._sliders.values():
-            space = self._spaces[direction.space]
+        for key, (row, part) in self._sliders.items():
+            space = self._spaces[part.space]
             if starts:
-                row.show_start(space.value(start.codes[space.name], direction))
-            row.show_value(space.value(face.codes[space.name], direction))
+                row.show_start(controls.read(start, space, part))
+            row.show_value(controls.read(face, space, part))
+            if key in self._switches:
+                self._switches[key].show_value(row.value)
         for choice_row in self._choices.values():
             choice = choice_row.choice
             choice_row.show_start(choice.read(start.codes[choice.space]))
@@ -147,6 +153,7 @@ class Inspector(QWidget):
         self._spaces = spaces
         self._sliders.clear()
         self._choices.clear()
+        self._switches.clear()
         fixed = (self._camera_section, self.advanced)
         for section in self._sections:
             self._column.removeWidget(section)
@@ -174,8 +181,10 @@ class Inspector(QWidget):
         return section
 
     def _fill(self, section: Section, space: Space) -> Iterator[None]:
-        groups: dict[str, list[Choice | Direction]] = {}
-        parts: list[Choice | Direction] = [*space.choices, *space.directions]
+        for amount in controls.amounts(space):
+            section.add_widget(self._build_switch(amount, space))
+        groups: dict[str, list[controls.Control]] = {}
+        parts: list[controls.Control] = [*controls.amounts(space), *space.choices, *space.directions]
         for part in parts:
             groups.setdefault(part.group, []).append(part)
         for group, members in groups.items():
@@ -184,7 +193,14 @@ class Inspector(QWidget):
                 section.add_line(self._build_line(part))
                 yield
 
-    def _build_line(self, part: Choice | Direction) -> Line:
+    def _build_switch(self, amount: Amount, space: Space) -> AmountSwitch:
+        switch = AmountSwitch(amount, space.label)
+        switch.switched.connect(lambda value: self._act(lambda face: self._session.set_slider(face, amount.key, value)))
+        switch.switched.connect(lambda _value: self.gesture_finished.emit())
+        self._switches[amount.key] = switch
+        return switch
+
+    def _build_line(self, part: controls.Control) -> Line:
         if isinstance(part, Choice):
             choice_row = ChoiceRow(part)
             choice_row.chosen.connect(
@@ -192,7 +208,8 @@ class Inspector(QWidget):
             )
             self._choices[part.key] = choice_row
             return choice_row
-        row = SliderRow(Control(part.key, part.label, part.low, part.high, 0.0))
+        neutral = part.neutral if isinstance(part, Amount) else 0.0
+        row = SliderRow(Control(part.key, part.label, part.low, part.high, neutral))
         row.moved.connect(
             lambda value: self._act(lambda f: self._session.set_slider(f, part.key, value, gesture=self._gesture))
         )

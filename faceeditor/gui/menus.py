@@ -56,13 +56,15 @@ class Menus:
         self.recent = QMenu("Open recent", window)
         settings = session.settings
         self._background = self._choice("Background", BACKGROUNDS, settings.background, presenter.set_background)
+        beside = self._choice("Scan", _BESIDE, Beside.HIDDEN, presenter.set_scan)
+        self._of_scans: list[QAction | QMenu] = [table["heat"], beside]
         choices = (
             self._background,
             self._choice("Wipe against", _VERSUS, Versus.PHOTO, presenter.set_versus),
             self._shading(presenter),
             self._choice("Surface light", {k.capitalize(): k for k in Light}, Light.STUDIO, presenter.set_light),
             self._choice("Heat map range", RANGES_MM, presenter.surface.range_mm, presenter.set_heat_range),
-            self._choice("Scan", _BESIDE, Beside.HIDDEN, presenter.set_scan),
+            beside,
             self._choice("Picture size", PICTURE_SIZES, settings.viewport_size, presenter.set_size),
             self._choice("Work on", DEVICES, settings.device, session.set_device),
         )
@@ -75,6 +77,11 @@ class Menus:
         self._add("&View", f"look surface both wipe | heat | {views} |", *choices, shown)
         self._add("&Help", "keys about")
         window.addToolBar(self._toolbar())
+
+    def offer_scan(self, has_scan: bool) -> None:
+        """Offer what compares a face with its scan, if it has one."""
+        for part in self._of_scans:
+            part.setEnabled(has_scan)
 
     def _add(self, title: str, *parts: str | QMenu) -> None:
         menu = self._window.menuBar().addMenu(title)
@@ -133,6 +140,7 @@ class Menus:
             (choices[Shading.HEAT] if on else last).trigger()
 
         heat.triggered.connect(toggle)
+        self._of_scans.append(choices[Shading.HEAT])
         return menu
 
     def _choice(self, title: str, options: Mapping[str, T], chosen: T, act: Callable[[T], object]) -> QMenu:

@@ -101,7 +101,7 @@ class Presenter(QObject):
         if self._face_id is None or self._face_id not in self._session.document:
             return
         self._rest.start() if moving else self._rest.stop()
-        self._view.set_waiting(True)
+        self._view.set_waiting(edited or self._wants_look())
         if self._wants_surface() and edited:
             show = self.surface.show(moving)
             self._session.draw(self._face_id, self.size, moving=moving, target="surface", show=show, face=self._playing)
@@ -266,7 +266,7 @@ class Presenter(QObject):
         shown = self._playing or document[self._face_id]
         if drawn.request.target == "start":
             shown = document.original(self._face_id)
-        now = drawn.request.codes is shown.codes
+        now = drawn.request.codes is shown.codes and drawn.request.refinement is shown.refinement
         self._arrived = self._arrived or now
         return now and drawn.request.camera == self._session.view(self._face_id)
 

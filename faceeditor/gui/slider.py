@@ -311,6 +311,7 @@ class _Number(QDoubleSpinBox):
         self.setSuffix(control.unit)
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setValue(control.neutral)
         self.valueChanged.connect(self._changed)
 
     def show_value(self, value: float) -> None:

@@ -66,6 +66,8 @@ class Finish:
     scan: Beside = Beside.HIDDEN
 
 
+Place = tuple[float, float, float]
+"""Where in the picture something is put: right, up and how large."""
 CLAY: Final = (0.78, 0.74, 0.71)
 _WIRED: Final = (0.30, 0.31, 0.33)
 _WIRE: Final = (0.62, 0.80, 0.95, 0.75)
@@ -73,15 +75,15 @@ _SCAN: Final = (0.45, 0.78, 0.86)
 _LAMPS: Final[dict[Light, tuple[tuple[float, float, float], tuple[float, float, float, float]]]] = {
     Light.STUDIO: ((-0.45, 0.6, 0.66), (0.62, 0.0, 0.42, 0.0)),
     Light.FRONT: ((0.0, 0.1, 1.0), (0.9, 0.0, 0.12, 0.0)),
-    Light.TOP: ((0.0, 1.0, 0.25), (0.95, 0.0, 0.2, 0.0)),
+    Light.TOP: ((0.0, 1.0, 0.45), (0.85, 0.0, 0.32, 0.0)),
     Light.SIDES: ((1.0, 0.15, 0.15), (0.85, 0.85, 0.12, 0.0)),
-    Light.RIM: ((0.8, 0.35, -0.5), (0.9, 0.9, 0.08, 0.75)),
+    Light.RIM: ((0.8, 0.35, -0.5), (0.9, 0.9, 0.16, 0.75)),
 }
 """The lamp's direction in the camera's axes (right, up, towards us), and the strengths of the lamp, its mirror image,
 the fill from above, and edges."""
-_ASIDE: Final = 0.46
-"""How far, in half pictures, surface and scan stand from the middle side by side."""
-_FOOTPRINT: Final = 0.0022
+_ASIDE: Final = (0.46, 0.8)
+"""Side by side: how far, in half pictures, surface and scan stand from the middle, and how much smaller they are."""
+_FOOTPRINT: Final = 0.0025
 """Metres across of a scan's point."""
 _SAMPLES: Final = 4
 
@@ -150,12 +152,12 @@ class SurfacePainter:
             depth_test=True, blend=False, cull_face=False, polygon_offset_fill=False, depth_mask=True,
         )  # fmt: skip
         gloo.clear(color=(0, 0, 0, 0), depth=True)
-        aside = _ASIDE if self._has_scan and finish.scan is Beside.BESIDE else 0.0
+        aside, scale = _ASIDE if self._has_scan and finish.scan is Beside.BESIDE else (0.0, 1.0)
         self._set_view(camera, size, finish)
         if self._triangles is not None:
-            self._draw_mesh(finish, -aside)
+            self._draw_mesh(finish, (-aside, 0.0, scale))
         if self._has_scan and finish.scan is not Beside.HIDDEN:
-            self._draw_scan(camera, size, finish.scan, aside)
+            self._draw_scan(camera, size, finish.scan, (aside, 0.0, scale))
         self._canvas.flush()
         return target.toImage()
 
@@ -180,11 +182,11 @@ class SurfacePainter:
         for program in (self._mesh, self._points):
             program["to_camera"], program["lamp"], program["strengths"] = to_camera, lamp, strengths
 
-    def _draw_mesh(self, finish: Finish, shift: float) -> None:
+    def _draw_mesh(self, finish: Finish, place: Place) -> None:
         wire, heat = finish.shading is Shading.WIRE, finish.shading is Shading.HEAT
         plain = np.broadcast_to(np.array(_WIRED if wire else CLAY, np.float32), (self._count, 3))
         self._set("tint", self._tint if heat and self._tint is not None else plain, self._mesh)
-        self._mesh["shift"] = (shift, 0.0)
+        self._mesh["place"] = place
         self._mesh["shading"] = {Shading.ALBEDO: 1, Shading.NORMALS: 2}.get(finish.shading, 0)
         self._mesh["flatness"] = 1.0 if finish.shading is Shading.ALBEDO else 0.55 if heat else 0.0
         if wire:
@@ -192,20 +194,20 @@ class SurfacePainter:
             gloo.set_polygon_offset(1.0, 1.0)
         self._mesh.draw("triangles", self._triangles)
         if wire:
-            self._draw_edges(shift)
+            self._draw_edges(place)
 
-    def _draw_edges(self, shift: float) -> None:
+    def _draw_edges(self, place: Place) -> None:
         assert self._faces is not None
         self._edges = self._edges or gloo.IndexBuffer(edges_of(self._faces))
-        self._lines["shift"], self._lines["colour"] = (shift, 0.0), _WIRE
+        self._lines["place"], self._lines["colour"] = place, _WIRE
         gloo.set_state(blend=True, blend_func=("one", "one_minus_src_alpha"))
         self._lines.draw("lines", self._edges)
         gloo.set_state(blend=False, polygon_offset_fill=False)
 
-    def _draw_scan(self, camera: Camera, size: int, where: Beside, shift: float) -> None:
+    def _draw_scan(self, camera: Camera, size: int, where: Beside, place: Place) -> None:
         through = where is Beside.THROUGH
-        self._points["shift"] = (shift, 0.0)
-        self._points["footprint"] = _FOOTPRINT * camera.focal * size
+        self._points["place"] = place
+        self._points["footprint"] = _FOOTPRINT * camera.focal * size * place[2]
         self._points["colour"] = (*_SCAN, 0.3 if through else 1.0)
         gloo.set_state(depth_test=not through, blend=through, blend_func=("one", "one_minus_src_alpha"))
         self._points.draw("points")

@@ -1,6 +1,6 @@
 """The programs that the surface view runs on the graphics card (GLSL 1.20); lengths in metres, colours premultiplied.
 
-``shift`` moves what is drawn in the picture's plane after the projection: a scan beside its surface.
+``place`` moves (x, y) and scales (z) what is drawn in the picture's plane: a scan beside its surface.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ float gloss(vec3 n) {
 
 MESH_VERTEX: Final = """
 uniform mat4 clip;
-uniform vec2 shift;
+uniform vec3 place;
 attribute vec3 position;
 attribute vec3 normal;
 attribute vec2 uv;
@@ -31,7 +31,7 @@ varying vec2 v_uv;
 varying vec3 v_tint;
 void main() {
     gl_Position = clip * vec4(position, 1.0);
-    gl_Position.xy += shift * gl_Position.w;
+    gl_Position.xy = gl_Position.xy * place.z + place.xy * gl_Position.w;
     v_normal = normal;
     v_uv = uv;
     v_tint = tint;
@@ -62,11 +62,11 @@ void main() {
 
 LINE_VERTEX: Final = """
 uniform mat4 clip;
-uniform vec2 shift;
+uniform vec3 place;
 attribute vec3 position;
 void main() {
     gl_Position = clip * vec4(position, 1.0);
-    gl_Position.xy += shift * gl_Position.w;
+    gl_Position.xy = gl_Position.xy * place.z + place.xy * gl_Position.w;
 }
 """
 
@@ -77,7 +77,7 @@ void main() { gl_FragColor = vec4(colour.rgb * colour.a, colour.a); }
 
 POINT_VERTEX: Final = """
 uniform mat4 clip;
-uniform vec2 shift;
+uniform vec3 place;
 uniform float footprint;  // pixels at one metre
 attribute vec3 position;
 attribute vec3 normal;
@@ -85,7 +85,7 @@ varying vec3 v_normal;
 void main() {
     gl_Position = clip * vec4(position, 1.0);
     gl_PointSize = max(footprint / gl_Position.w, 1.5);
-    gl_Position.xy += shift * gl_Position.w;
+    gl_Position.xy = gl_Position.xy * place.z + place.xy * gl_Position.w;
     v_normal = normal;
 }
 """

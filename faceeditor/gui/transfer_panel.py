@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -10,6 +12,9 @@ from faceeditor.errors import UserError
 from faceeditor.gui import theme
 from faceeditor.gui.slider import Control, SliderRow
 from faceeditor.session import Session
+
+_ALWAYS: Final = ("identity", "expression", "pose")
+"""Shown even where they cannot be given, so that the panel does not jump about."""
 
 
 class TransferPanel(QWidget):
@@ -35,7 +40,7 @@ class TransferPanel(QWidget):
         self.amount.reset_asked.connect(lambda: self.apply(0.0))
         self.amount.neutral_asked.connect(lambda: self.apply(0.0))
         self.all.clicked.connect(self._take_all)
-        self.source.currentIndexChanged.connect(lambda _index: self._new_gesture())
+        self.source.currentIndexChanged.connect(lambda _index: self._new_source())
         for box in self.parts.values():
             box.toggled.connect(lambda _on: self._new_gesture())
         session.document.faces_changed.connect(self.rebuild)
@@ -53,6 +58,7 @@ class TransferPanel(QWidget):
         self.source.setCurrentIndex(max(self.source.findData(chosen), 0 if self.source.count() else -1))
         self.source.blockSignals(False)
         self.setEnabled(self.source.count() > 0)
+        self._offer()
         if document.current != self._target:
             self._target = document.current
             self._new_gesture()
@@ -63,12 +69,24 @@ class TransferPanel(QWidget):
         if source is None or target is None:
             return
         self.amount.show_value(amount)
-        what = ",".join(part for part, box in self.parts.items() if box.isChecked())
+        what = ",".join(part for part, box in self.parts.items() if box.isChecked() and box.isEnabled())
         try:
             if what:
                 self._session.transfer(what, source, target, amount, gesture=self._gesture)
         except UserError as error:
             self.trouble.emit(error)
+
+    def _offer(self) -> None:
+        """Only what the chosen face can give to the current one."""
+        source, target = self.source.currentData(), self._session.document.current
+        offered = () if source is None or target is None else self._session.transferable(source, target)
+        for part, box in self.parts.items():
+            box.setEnabled(part in offered)
+            box.setVisible(part in offered or part in _ALWAYS)
+
+    def _new_source(self) -> None:
+        self._offer()
+        self._new_gesture()
 
     def _take_all(self) -> None:
         self.apply(1.0)

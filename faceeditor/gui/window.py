@@ -149,6 +149,8 @@ class Window(QMainWindow):
             "redo": document.redo,
             "export_picture": commands.export_picture,
             "export_mesh": commands.export_mesh,
+            "export_surface": commands.export_surface,
+            "export_expressions": commands.export_expressions,
             "export_turntable": commands.export_turntable,
             "search": lambda: self.inspector.search.setFocus(Qt.FocusReason.ShortcutFocusReason),
             "keys": self._show_keys,
@@ -195,18 +197,22 @@ class Window(QMainWindow):
     def _show_current(self, face_id: str | None) -> None:
         loaded = face_id is not None and self._loaded(self.session.document[face_id].model)
         shown = face_id if loaded else None
-        self._show_natural_mode(shown)
+        self._show_kind(shown)
         self.inspector.show_face(shown)
         self.presenter.show_face(shown)
         if self._started:
             self.viewport.say("" if face_id is not None else "Drop a photo or a .face file here")
         self._show_title()
 
-    def _show_natural_mode(self, face_id: str | None) -> None:
-        """Faces of surface models are shown as surfaces; between faces of a kind the artist's choice stays."""
+    def _show_kind(self, face_id: str | None) -> None:
+        """Offer what the face has, and show it as what it is: faces of surface models as surfaces. Between faces of a
+        kind the artist's choice stays.
+        """
         if face_id is None:
             return
         surface = "surface" in self.session.capabilities(self.session.document[face_id].model)
+        self.actions_by_name["export_surface"].setEnabled(surface)
+        self.menus.offer_scan(self.session.document[face_id].origin.scan_points is not None)
         if surface != self._surfaces:
             self._surfaces = surface
             self.actions_by_name[(Mode.SURFACE if surface else Mode.LOOK).value].trigger()

@@ -76,11 +76,11 @@ def test_assignments_reach_sliders_choices_and_raw_components():
 def test_reset_to_start_and_to_neutral():
     face = controls.assign(FACE, SPACES, "expression.jawOpen=1.5")
     face = controls.assign(face, SPACES, "hair.style=bald")
-    one = controls.reset(face, SPACES, "expression.jawOpen", FACE.codes)
+    one = controls.reset(face, SPACES, "expression.jawOpen", FACE)
     assert controls.value(one, SPACES, "expression.jawOpen") == pytest.approx(FACE.codes["expression"][0])
     assert controls.choice(one, SPACES, "hair.style") == "bald"
-    assert np.array_equal(controls.reset(one, SPACES, "hair.style", FACE.codes).codes["hair"], FACE.codes["hair"])
-    everything = controls.reset(face, SPACES, "all", FACE.codes)
+    assert np.array_equal(controls.reset(one, SPACES, "hair.style", FACE).codes["hair"], FACE.codes["hair"])
+    everything = controls.reset(face, SPACES, "all", FACE)
     assert all(np.array_equal(everything.codes[name], FACE.codes[name]) for name in SPACES)
     neutral = controls.reset(face, SPACES, "all")
     assert not neutral.codes["expression"].any()
