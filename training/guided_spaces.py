@@ -54,11 +54,16 @@ def neutral(space: str) -> Floats:
     return np.asarray(StudioFactors().codes[space], np.float32)
 
 
-def make_space(name: str, codes: Floats, found: tuple[Direction, ...]) -> Space:
-    """The space of training ``codes`` (count, dims)."""
+def covariance_factor(codes: Floats) -> Floats:
+    """A factor (dims, rank) of the covariance of ``codes`` (count, dims), of at least two."""
     centred = codes - codes.mean(0)
     _, spread, axes = np.linalg.svd(centred / np.sqrt(len(codes) - 1), full_matrices=False)
     rank = int((spread > 1e-4 * spread[0]).sum())
+    return np.asarray((axes[:rank] * spread[:rank, None]).T, np.float32)
+
+
+def make_space(name: str, codes: Floats, found: tuple[Direction, ...]) -> Space:
+    """The space of training ``codes`` (count, dims)."""
     gaussian = name == layout.IDENTITY
     return Space(
         name=name,
@@ -67,7 +72,7 @@ def make_space(name: str, codes: Floats, found: tuple[Direction, ...]) -> Space:
         scale=as_code(codes.std(0)),
         low=as_code(codes.min(0)),
         high=as_code(codes.max(0)),
-        factor=np.asarray((axes[:rank] * spread[:rank, None]).T, np.float32),
+        factor=covariance_factor(codes),
         examples=codes[:EXAMPLES],
         gaussian=gaussian,
         norm_limit=IDENTITY_NORM if gaussian else None,

@@ -11,7 +11,7 @@ from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.models.imface import DETAIL, ImFaceConfig
 from faceeditor.models.template import Template
 from training.directions import words
-from training.guided_spaces import DRAWS, EXAMPLES, make_spaces
+from training.guided_spaces import DRAWS, EXAMPLES, covariance_factor, make_spaces
 from training.studio.sampling import sample_expression
 from training.studio.wrinkles import FAMILIES, Wrinkles
 
@@ -57,9 +57,6 @@ def detail_space(wrinkles: Wrinkles, dims: int, seed: int) -> Space:
     random = np.random.default_rng(seed)
     codes = np.stack([wrinkles.sample(random, sample_expression(random)) for _ in range(DRAWS)])
     codes = np.pad(codes, ((0, 0), (0, dims - codes.shape[1])))
-    centred = codes - codes.mean(0)
-    _, spread, axes = np.linalg.svd(centred / np.sqrt(len(codes) - 1), full_matrices=False)
-    rank = int((spread > 1e-4 * spread[0]).sum())
     return Space(
         name=DETAIL,
         label="Detail",
@@ -67,7 +64,7 @@ def detail_space(wrinkles: Wrinkles, dims: int, seed: int) -> Space:
         scale=as_code(codes.std(0)),
         low=as_code(codes.min(0)),
         high=as_code(codes.max(0)),
-        factor=np.asarray((axes[:rank] * spread[:rank, None]).T, np.float32),
+        factor=covariance_factor(codes),
         examples=codes[:EXAMPLES],
         gaussian=False,
         directions=fold_directions(wrinkles, dims),

@@ -4,29 +4,32 @@
 deformation fields (Eq. 19); ``detail``: the refinement displacement field, all else frozen (Eq. 20).
 
 ``python -m training.train_imface small --scans FOLDER --work FOLDER`` trains, or goes on where it stopped.
-``python -m training.imface_scans`` makes the scans.
+``python -m training.imface_scans`` and ``python -m training.facescape_scans`` make the scans.
 """
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, NamedTuple, Self
 
-import numpy as np
 import torch
 import typer
 import yaml
 from torch import Tensor, nn
-from torch.nn import functional
 
+from faceeditor.errors import UserError
+from faceeditor.faces.latents import Space
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.models.bundle import load_model, read_bundle, write_bundle
 from faceeditor.models.imface import DETAIL, ImFace, ImFaceConfig
+from training.face_sampler import TEMPLATE_FILE, FaceSampler
+from training.imface_codes import ScanCodes, learned_spaces, only_numbers
 from training.imface_losses import Batch, LossWeights, first_stage, second_stage
 from training.imface_scans import ScanMaker, read_parts
 from training.imface_spaces import imface_spaces
+from training.imface_template import train_template
 from training.loop import Loop, LoopConfig, Losses
 from training.studio.head import HeadModel
 
@@ -34,13 +37,13 @@ CONFIGS: Final = Path(__file__).parent / "configs"
 POINTS: Final = ("surface", "bridge", "space")
 OF_SURFACE: Final = ("surface", "normals", "neutral", "template", "matched", "detailed", "detailed_normals")
 OF_SPACE: Final = ("space", "distance", "gradient")
-PRIOR_SPREAD: Final = 0.01
-"""Standard deviation of learned codes at the start."""
+SIZES: Final[dict[str, Callable[[], ImFaceConfig]]] = {"small": ImFaceConfig.small, "paper": ImFaceConfig}
+"""The model's configuration by the name that a training's calls it."""
 
 
 @dataclass(frozen=True)
 class ImFaceTraining:
-    """One training: ``sizes`` of the model (``small`` or ``paper``); ``codes`` are the ``studio``'s own or ``learned``;
+    """One training: ``sizes`` of the model, one of :data:`SIZES`; ``codes`` are the ``studio``'s own or ``learned``;
     ``faces`` of a step with ``surface``, ``bridge`` and ``space`` points each, ``directed`` of them with normals;
     ``near``: how far before and behind the detailed surface the second stage looks, in the model's unit;
     ``template_steps`` on the mean head alone; ``detail_start`` steps on displacements alone, before Eq. 20;
@@ -72,52 +75,22 @@ class ImFaceTraining:
     @property
     def model(self) -> ImFaceConfig:
         """The model's configuration."""
-        return {"small": ImFaceConfig.small, "paper": ImFaceConfig}[self.sizes]()
+        return SIZES[self.sizes]()
 
     def stage(self, share: float) -> LoopConfig:
         """The loop of a stage with its share of the whole training."""
         return replace(self.loop, steps=int(self.loop.steps * share), minutes=self.loop.minutes * share)
 
 
-class ScanCodes(nn.Module):
-    """The codes of all scans: the studio's own, or learned from small ones (section 3.4: one for every scan, but one
-    identity for all scans of a person)."""
-
-    def __init__(self, scans: dict[str, Tensor], config: ImFaceConfig, learned: bool) -> None:
-        super().__init__()
-        self.dims = {IDENTITY: config.identity_dims, EXPRESSION: config.expression_dims, DETAIL: config.detail_dims}
-        self.person: Tensor
-        self.register_buffer("person", torch.unique(scans[IDENTITY], dim=0, return_inverse=True)[1], persistent=False)
-        count = {**dict.fromkeys(self.dims, len(self.person)), IDENTITY: int(self.person.max()) + 1}
-        self.learned = nn.ParameterDict(
-            {name: PRIOR_SPREAD * torch.randn(count[name], dims) for name, dims in self.dims.items()} if learned else {}
-        )
-
-    def of(self, scans: dict[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
-        """The codes (B, dims) of the ``chosen`` (B,) scans."""
-        if self.learned:
-            rows = {name: self.person[chosen] if name == IDENTITY else chosen for name in self.dims}
-            return {name: self.learned[name][rows[name]] for name in self.dims}
-        return {
-            name: functional.pad(code := scans[name][chosen], (0, dims - code.shape[1]))
-            for name, dims in self.dims.items()
-        }
-
-    def prior(self, codes: dict[str, Tensor], weights: LossWeights) -> Tensor:
-        """Eq. 15, mean over the scans; nothing where codes are not learned."""
-        if not self.learned:
-            return torch.zeros(())
-        shapes = codes[IDENTITY].square().sum(-1) + codes[EXPRESSION].square().sum(-1)
-        return (weights.embedding * shapes + weights.detail_embedding * codes[DETAIL].square().sum(-1)).mean()
-
-
 class Step(nn.Module):
     """The loss of one step: the model and the codes of its scans."""
 
-    def __init__(self, model: ImFace, scans: dict[str, Tensor], config: ImFaceTraining, stage: str) -> None:
+    def __init__(self, model: ImFace, codes: ScanCodes, config: ImFaceTraining, stage: str) -> None:
         super().__init__()
-        self.model, self.config, self.stage = model, config, stage
-        self.codes = ScanCodes(scans, config.model, config.codes == "learned")
+        self.model, self.codes, self.config, self.stage = model, codes, config, stage
+        for name, parameter in self.named_parameters():
+            of_detail = name.startswith("model.detail.") or name == f"codes.learned.{DETAIL}"
+            parameter.requires_grad_(of_detail == (stage == "detail"))
 
     def forward(self, scans: dict[str, Tensor], chosen: Tensor, step: int, progress: float) -> Losses:
         """Named losses of the ``chosen`` (B,) scans."""
@@ -174,43 +147,6 @@ def picks(count: int, faces: int) -> Iterator[Tensor]:
         yield torch.randint(count, (faces,))
 
 
-def train_template(model: ImFace, maker: ScanMaker, steps: int, folder: Path, loop: LoopConfig) -> None:
-    """Teaches the Template Mini-Nets the mean head, densest at eyes and lips."""
-    random = np.random.default_rng(0)
-    front = maker.template
-    tree = front.tree(random, 200_000)
-    importance = maker.importance[front.source[front.faces]].mean(1)
-    points, face, _ = front.sample(400_000, random, importance)
-    away = points + random.choice([0.01, 0.04, 0.2], (len(points), 1)) * random.normal(size=points.shape)
-    distance, gradient = front.signed_distance(away, tree)
-    table = {
-        "surface": torch.from_numpy(points).float(),
-        "normals": torch.from_numpy(front.normals()[face]).float(),
-        "space": torch.from_numpy(away).float(),
-        "distance": torch.from_numpy(distance).float(),
-        "gradient": torch.from_numpy(gradient).float(),
-    }
-    network = nn.ModuleList([model.template])
-
-    def loss_of(_: nn.Module, rows: Tensor, step: int) -> Losses:
-        field = model.template.bind(None, model.template_landmarks)
-        on, around = table["surface"][rows], table["space"][rows]
-        at = torch.cat([on, around]).requires_grad_()
-        value = field(at)[..., 0]
-        (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
-        truth = torch.cat([torch.zeros(len(rows)), table["distance"][rows]])
-        ways = torch.cat([table["normals"][rows], table["gradient"][rows]])
-        losses = {
-            "distance": 3e3 * (value - truth).abs().mean(),
-            "normal": 1e2 * (1 - functional.cosine_similarity(slope, ways, dim=-1)).mean(),
-            "eikonal": 5e1 * (slope.norm(dim=-1) - 1).abs().mean(),
-        }
-        return losses | {"total": torch.stack(list(losses.values())).sum()}
-
-    config = replace(loop, steps=steps, minutes=0.0, learning_rate=1e-3, average=0.0, accelerator="cpu", devices=1)
-    Loop(config, folder, network, loss_of).run(torch.randint(len(points), (600,)) for _ in iter(int, 1))
-
-
 def groups(step: Step, config: ImFaceTraining) -> list[dict[str, Any]]:
     """What is trained, by learning rate."""
     found: dict[float, list[nn.Parameter]] = {}
@@ -221,13 +157,26 @@ def groups(step: Step, config: ImFaceTraining) -> list[dict[str, Any]]:
     return [{"params": some, "lr": rate * config.loop.learning_rate} for rate, some in found.items()]
 
 
+class Trained(NamedTuple):
+    """What a training gives: the model, its scans and their codes, and the facts that its bundle tells."""
+
+    model: ImFace
+    scans: dict[str, Tensor]
+    codes: ScanCodes
+    facts: dict[str, Any]
+
+
 def train_stage(
-    stage: str, model: ImFace, scans: dict[str, Tensor], config: ImFaceTraining, folder: Path, share: float
+    stage: str,
+    model: ImFace,
+    codes: ScanCodes,
+    scans: dict[str, Tensor],
+    config: ImFaceTraining,
+    folder: Path,
+    share: float,
 ) -> Loop:
-    """Runs ``first`` or ``detail`` to its end and leaves the averaged weights in ``model``."""
-    step = Step(model, scans, config, stage)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith("detail.") == (stage == "detail"))
+    """Runs ``first`` or ``detail`` to its end and leaves the averaged weights in ``model`` and ``codes``."""
+    step = Step(model, codes, config, stage)
     loop = Loop(
         config.stage(share),
         folder,
@@ -239,49 +188,59 @@ def train_stage(
     loop.run(picks(len(scans[IDENTITY]), config.faces))
     best = loop.best
     assert isinstance(best, Step)
-    model.load_state_dict({name: value.detach().cpu().clone() for name, value in best.model.state_dict().items()})
+    for kept, found in ((model, best.model), (codes, best.codes)):
+        kept.load_state_dict({name: value.detach().cpu().clone() for name, value in found.state_dict().items()})
     return loop
 
 
-def train(
-    config: ImFaceTraining, data: Path, folder: Path, work: Path, start: Path | None
-) -> tuple[ImFace, dict[str, Any]]:
-    """All three runs; the model and the training's facts."""
-    maker = ScanMaker(HeadModel.load(data), config.model)
-    model = ImFace(config.model)
-    marks = maker.head.landmarks68[list(config.model.landmarks)]
-    unit, origin = config.model.unit, np.array(config.model.origin)
-    model.start_at(torch.from_numpy((maker.head.neutral[marks] - origin) / unit).float())
+def sampler_of(scans: Path, data: Path, config: ImFaceConfig) -> FaceSampler:
+    """What the ``scans`` were made with: of real people it lies beside them, the studio's comes from its ``data``."""
+    beside = scans / TEMPLATE_FILE
+    return FaceSampler.read(beside) if beside.exists() else ScanMaker(HeadModel.load(data), config).sampler
+
+
+def train(config: ImFaceTraining, data: Path, folder: Path, work: Path, start: Path | None) -> Trained:
+    """All three runs on the scans in ``folder``. Raises ``UserError``."""
+    model, sampler = ImFace(config.model), sampler_of(folder, data, config.model)
+    model.start_at(torch.from_numpy(sampler.rest[sampler.marks[list(config.model.landmarks)]]).float())
     if start:
         model.load_state_dict({name: value.float() for name, value in read_bundle(start).tensors.items()})
     elif config.template_steps:
-        train_template(model, maker, config.template_steps, work / "template", config.loop)
+        train_template(model, sampler, config.template_steps, work / "template", config.loop)
     scans = read_parts(folder)
-    first = train_stage("first", model, scans, config, work / "first", 1 - config.detail_share)
-    steps, seconds = first.step, first.seconds
+    codes = ScanCodes(scans, config.model, config.codes == "learned")
+    runs = [train_stage("first", model, codes, scans, config, work / "first", 1 - config.detail_share)]
     if model.detail:
-        second = train_stage("detail", model, scans, config, work / "detail", config.detail_share)
-        steps, seconds = steps + second.step, seconds + second.seconds
-    return model, {
-        "data": f"{len(scans[IDENTITY])} studio scans",
+        runs.append(train_stage("detail", model, codes, scans, config, work / "detail", config.detail_share))
+    kind = "of FaceScape's people" if only_numbers(scans) else "of studio heads"
+    facts = {
+        "data": f"{len(scans[IDENTITY])} scans {kind}",
         "codes": config.codes,
-        "steps": steps,
+        "steps": sum(run.step for run in runs),
         "faces": config.faces,
-        "minutes": round(seconds / 60, 1),
+        "minutes": round(sum(run.seconds for run in runs) / 60, 1),
         "date": time.strftime("%Y-%m-%d"),
     }
+    return Trained(model, scans, codes, facts)
 
 
-def export(model: ImFace, data: Path, facts: dict[str, Any], out: Path) -> None:
+def spaces_of(trained: Trained, data: Path) -> dict[str, Space]:
+    """The latent spaces: the studio's, or those of the learned codes."""
+    if trained.codes.learned:
+        return learned_spaces(trained.codes, trained.scans)
+    wrinkles = ScanMaker(HeadModel.load(data), trained.model.config).wrinkles
+    return imface_spaces(load_model("template-studio"), wrinkles, trained.model.config, 0)
+
+
+def export(trained: Trained, data: Path, out: Path) -> None:
     """Writes the bundle."""
-    maker = ScanMaker(HeadModel.load(data), model.config)
     write_bundle(
         out,
         architecture="imface",
-        configuration=model.config.to_json(),
-        training=facts,
-        tensors=dict(model.state_dict()),
-        spaces=imface_spaces(load_model("template-studio"), maker.wrinkles, model.config, 0),
+        configuration=trained.model.config.to_json(),
+        training=trained.facts,
+        tensors=dict(trained.model.state_dict()),
+        spaces=spaces_of(trained, data),
     )
 
 
@@ -298,8 +257,11 @@ def main(
     config = ImFaceTraining.read(name)
     if minutes is not None:
         config = replace(config, loop=replace(config.loop, minutes=minutes))
-    model, facts = train(config, data, scans, work, start)
-    export(model, data, {"configuration": name, **facts}, out)
+    try:
+        trained = train(config, data, scans, work, start)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    export(trained._replace(facts={"configuration": name, **trained.facts}), data, out)
 
 
 if __name__ == "__main__":

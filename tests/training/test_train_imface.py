@@ -10,12 +10,26 @@ from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.contract import capabilities
 from faceeditor.models.imface import DETAIL, ImFace, ImFaceConfig
+from training import guided_spaces, imface_spaces, imface_template
+from training.imface_codes import ScanCodes
 from training.imface_losses import LossWeights, first_stage
 from training.imface_scans import HELD_OUT_SEED, ScanMaker, read_parts
-from training.imface_spaces import imface_spaces
-from training.train_imface import ImFaceTraining, Step, batch_of, detail_weight, export, train
+from training.train_imface import ImFaceTraining, Step, batch_of, detail_weight, export, groups, train
 
 COUNT = 3
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Ranges and tables from fewer draws than a training's."""
+    for module in (guided_spaces, imface_spaces):
+        monkeypatch.setattr(module, "DRAWS", 250)
+    monkeypatch.setattr(imface_template, "POINTS", 6000)
+    monkeypatch.setattr(imface_template, "TREE", 6000)
+
+
+def step_of(model, scans, config):
+    return Step(model, ScanCodes(scans, config.model, config.codes == "learned"), config, "first")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +56,8 @@ def config():
 
 def test_a_scan_knows_where_its_points_lie(maker):
     scan = maker.scan(5)
-    front = maker.front(maker.vertices(maker.factors(5)), 5)
-    distance, _ = front.signed_distance(scan["surface"], front.tree(np.random.default_rng(0)))
+    front = maker.sampler.front(maker.vertices(maker.factors(5)), 5)
+    distance, _ = front.signed_distance(scan["surface"], front.tree(np.random.default_rng(0), 200_000))
     assert np.quantile(np.abs(distance), 0.99) < 1e-3
     assert np.linalg.norm(scan["normals"], axis=1) == pytest.approx(1, abs=1e-6)
     moved = np.linalg.norm(scan["detailed"] - scan["surface"], axis=1)
@@ -61,13 +75,14 @@ def test_one_scan_is_learned(folder, config):
     scans = read_parts(folder)
     model = ImFace(config.model)
     model.start_at(scans["neutral_landmarks"].mean(0))
-    step = Step(model, scans, replace(config, surface=200, space=150), "first")
-    optimiser = torch.optim.Adam(step.parameters(), lr=2e-3)
+    step = step_of(model, scans, replace(config, surface=200, space=150))
+    optimiser = torch.optim.Adam(groups(step, config))
     totals = []
     for number in range(60):
         losses = step(scans, torch.tensor([0]), number, 0.0)
         optimiser.zero_grad()
         losses["total"].backward()
+        torch.nn.utils.clip_grad_norm_(step.parameters(), config.loop.clip)
         optimiser.step()
         totals.append(losses["total"].item())
     assert np.mean(totals[-5:]) < 0.4 * np.mean(totals[:5])
@@ -76,7 +91,7 @@ def test_one_scan_is_learned(folder, config):
 def test_every_term_counts(folder, config):
     scans, chosen = read_parts(folder), torch.arange(COUNT)
     model = ImFace(config.model)
-    step = Step(model, scans, config, "first")
+    step = step_of(model, scans, config)
     codes = step.codes.of(scans, chosen)
     batch = batch_of(scans, chosen, codes, config)
     field = model.field({name: codes[name] for name in (IDENTITY, EXPRESSION)})
@@ -87,17 +102,17 @@ def test_every_term_counts(folder, config):
     assert losses["total"].item() == pytest.approx(sum(terms.values()), rel=1e-5)
 
 
-def test_all_three_runs_and_the_bundle(data_folder, folder, config, tmp_path, head):
+def test_all_three_runs_and_the_bundle(data_folder, folder, config, tmp_path, few_draws):
     work = tmp_path / "work"
-    model, facts = train(config, data_folder, folder, work, None)
-    assert facts["steps"] == 10
+    trained = train(config, data_folder, folder, work, None)
+    assert trained.facts["steps"] == 10
     first = (work / "first" / "last.ckpt").stat().st_mtime_ns
-    again, _ = train(config, data_folder, folder, work, None)
+    again = train(config, data_folder, folder, work, None).model
     assert (work / "first" / "last.ckpt").stat().st_mtime_ns >= first
-    for name, value in model.state_dict().items():
+    for name, value in trained.model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
     out = tmp_path / "imface-test"
-    export(model, data_folder, facts, out)
+    export(trained, data_folder, out)
     loaded = ImFace.from_bundle(read_bundle(out), torch.device("cpu"))
     assert "surface" in capabilities(loaded)
     assert loaded.spaces[IDENTITY].dims == loaded.spaces[EXPRESSION].dims == loaded.spaces[DETAIL].dims == 160
@@ -108,7 +123,7 @@ def test_all_three_runs_and_the_bundle(data_folder, folder, config, tmp_path, he
 def test_learned_codes_have_a_prior_and_one_identity_a_person(folder, config):
     scans = read_parts(folder)
     scans[IDENTITY][1] = scans[IDENTITY][0]
-    step = Step(ImFace(config.model), scans, replace(config, codes="learned"), "first")
+    step = step_of(ImFace(config.model), scans, replace(config, codes="learned"))
     codes = step.codes.of(scans, torch.arange(COUNT))
     assert torch.equal(codes[IDENTITY][0], codes[IDENTITY][1])
     assert not torch.equal(codes[EXPRESSION][0], codes[EXPRESSION][1])
@@ -122,8 +137,8 @@ def test_kappa_hands_over_to_detail():
     assert weights[-1] == pytest.approx(1)
 
 
-def test_spaces_share_the_studios_sliders(maker):
-    spaces = imface_spaces(load_model("template-studio"), maker.wrinkles, maker.config, 0)
+def test_spaces_share_the_studios_sliders(maker, few_draws):
+    spaces = imface_spaces.imface_spaces(load_model("template-studio"), maker.wrinkles, maker.config, 0)
     jaw = next(d for d in spaces[EXPRESSION].directions if d.name == "jawOpen")
     assert len(jaw.vector) == 160
     assert jaw.reader @ jaw.vector == pytest.approx(1)

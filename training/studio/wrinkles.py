@@ -6,7 +6,7 @@ along its normal by their sum. Detail therefore moves with the skin, as in ImFac
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -113,13 +113,20 @@ class Wrinkles:
         return (bell * groove * heights * code[: len(self)]).sum(-1)
 
 
-def wrinkled(
-    corners: Tensor, normals: Tensor, rest: Tensor, weights: Tensor, wrinkles: Wrinkles, code: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Points and unit normals (N, 3) of the detailed skin, all in metres.
+class Heights(Protocol):
+    """Tells how far skin is moved outwards."""
 
-    Each point lies in a triangle with ``corners``, unit ``normals`` and places on the mean head ``rest`` (N, 3, 3), at
-    ``weights`` (N, 3).
+    def displacement(self, places: Tensor, code: Tensor, /) -> Tensor:
+        """Heights (N,) at ``places`` (N, C), with gradients to them."""
+
+
+def wrinkled(
+    corners: Tensor, normals: Tensor, rest: Tensor, weights: Tensor, wrinkles: Heights, code: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Points and unit normals (N, 3) of the detailed skin, in the unit of ``corners`` and of the heights.
+
+    Each point lies in a triangle with ``corners`` and unit ``normals`` (N, 3, 3), at ``weights`` (N, 3); ``rest``
+    (N, 3, C) are the triangles' places where ``wrinkles`` are known.
     """
     place = (weights[..., None] * rest).sum(1).requires_grad_()
     height = wrinkles.displacement(place, code)
