@@ -45,10 +45,10 @@ class FitPreview(QObject):
         job.previewed.connect(self._streamed)
         job.finished.connect(self.close)
 
-    def turn(self, camera: Camera) -> None:
+    def turn(self, camera: Camera, *, moving: bool) -> None:
         """Look from elsewhere."""
         self.camera = camera
-        self._paint(moving=True)
+        self._paint(moving)
 
     def close(self) -> None:
         """Show nothing any more."""
@@ -72,7 +72,7 @@ class FitPreview(QObject):
             self._layer.set_drawn(drawn)
         except UserError:
             return  # the surface view says so
-        self._paint(moving=False)
+        self._paint(False)
 
     def _paint(self, moving: bool) -> None:
         picture = None if self._layer is None else self._layer.picture(self.camera, self.size, moving=moving)

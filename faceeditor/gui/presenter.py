@@ -240,7 +240,7 @@ class Presenter(QObject):
     def _camera_moved(self, camera: Camera, moving: bool) -> None:
         if self.fit_preview.active:
             self._view.show_camera(camera)
-            self.fit_preview.turn(camera)
+            self.fit_preview.turn(camera, moving=moving)
         elif self._face_id is not None:
             self._session.look(self._face_id, camera)
             self.refresh(moving=moving)

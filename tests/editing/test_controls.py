@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -103,3 +105,33 @@ def test_codes_of_another_size_are_refused():
     assert controls.check_codes(FACE, SPACES) is FACE
     with pytest.raises(UserError, match="another version"):
         controls.check_codes(FACE.with_code("skin", np.zeros(9)), SPACES)
+
+
+def with_detail():
+    """A face of a model that has fine detail, and its spaces."""
+    detail = replace(SPACES["identity"], name="detail", directions=(), choices=())
+    return FACE.with_code("detail", detail.mean), {**SPACES, "detail": detail}
+
+
+def test_the_amount_of_detail_is_a_control_of_faces_that_have_some():
+    face, spaces = with_detail()
+    assert controls.value(face, spaces, "detail.amount") == 1.0
+    less = controls.assign(face, spaces, "detail.amount=0.5")
+    assert controls.value(less, spaces, "detail.amount") == 0.5
+    assert less.codes["detail"] is face.codes["detail"]
+    assert controls.changed(less, face, spaces) == {"detail.amount"}
+    assert "detail.amount" in controls.keys(spaces)
+    with pytest.raises(UserError, match=r"no control named detail\.amount"):
+        controls.assign(FACE, SPACES, "detail.amount=0.5")
+
+
+def test_an_amount_goes_back_to_the_start_and_to_neutral_and_leaves_the_texture_alone():
+    face, spaces = with_detail()
+    start = controls.set_slider(
+        face.replace(refinement={"texture_srgb": np.zeros((2, 2, 3))}), spaces, "detail.amount", 0
+    )
+    more = controls.set_slider(start, spaces, "detail.amount", 1.5)
+    for what in ("detail.amount", "detail", "all"):
+        assert controls.value(controls.reset(more, spaces, what, start), spaces, "detail.amount") == 0
+        neutral = controls.reset(more, spaces, what)
+        assert set(neutral.refinement) == {"texture_srgb"}
