@@ -109,8 +109,9 @@ def _textured(mesh: Mesh) -> bool:
 
 
 def _rows(word: str, values: NDArray[np.generic], form: str = "") -> list[str]:
+    """The lines of a table, as one text: many small ones take twice as long."""
     form = f"{word} " + (form or " ".join([_NUMBER] * values.shape[1]))
-    return [form % tuple(row) for row in values.tolist()]
+    return ["\n".join([form] * len(values)) % tuple(values.ravel().tolist())] if len(values) else []
 
 
 def _material(name: str, provenance: Provenance) -> str:
