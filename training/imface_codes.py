@@ -56,11 +56,13 @@ class ScanCodes(nn.Module):
         }
 
     def prior(self, codes: dict[str, Tensor], weights: LossWeights) -> Tensor:
-        """Eq. 15, mean over the scans; nothing where codes are not learned."""
+        """Eq. 15; nothing where codes are not learned. Its sums over components are means, like the other losses' sums
+        over points and as in the authors' released losses: the weights of section 4.2 are meant so.
+        """
         if not self.learned:
             return torch.zeros(())
-        shapes = codes[IDENTITY].square().sum(-1) + codes[EXPRESSION].square().sum(-1)
-        return (weights.embedding * shapes + weights.detail_embedding * codes[DETAIL].square().sum(-1)).mean()
+        shapes = codes[IDENTITY].square().mean() + codes[EXPRESSION].square().mean()
+        return weights.embedding * shapes + weights.detail_embedding * codes[DETAIL].square().mean()
 
 
 def learned_spaces(codes: ScanCodes, scans: dict[str, Tensor]) -> dict[str, Space]:
