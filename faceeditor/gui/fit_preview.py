@@ -25,10 +25,9 @@ class FitPreview(QObject):
 
     shown = Signal(object)
 
-    def __init__(self, session: Session, parent: QObject) -> None:
+    def __init__(self, session: Session, layer: SurfaceLayer, parent: QObject) -> None:
         super().__init__(parent)
-        self._session = session
-        self._layer: SurfaceLayer | None = None
+        self._session, self._layer = session, layer
         self._face: Face | None = None
         self._asked = 0.0
         self.camera = Camera()
@@ -52,22 +51,21 @@ class FitPreview(QObject):
 
     def close(self) -> None:
         """Show nothing any more."""
-        self._face = None
-        if self._layer is not None:
-            self._layer.close()
-            self._layer = None
+        if self._face is not None:
+            self._face = None
+            self._layer.clear()
 
     def _streamed(self, face: object) -> None:
         if isinstance(face, Face) and monotonic() - self._asked > EVERY_S:
             if self._face is None:
                 self.camera = Camera()
+                self._layer.clear()
             self._face, self._asked = face, monotonic()
             self._session.draw("", self.size, target=TARGET, show=Show.SURFACE, face=face, camera=self.camera)
 
     def _drawn(self, drawn: Drawn) -> None:
         if drawn.request.target != TARGET or drawn.mesh is None or self._face is None:
             return
-        self._layer = self._layer or SurfaceLayer()
         try:
             self._layer.set_drawn(drawn)
         except UserError:
@@ -75,6 +73,6 @@ class FitPreview(QObject):
         self._paint(False)
 
     def _paint(self, moving: bool) -> None:
-        picture = None if self._layer is None else self._layer.picture(self.camera, self.size, moving=moving)
+        picture = self._layer.picture(self.camera, self.size, moving=moving)
         if picture is not None:
             self.shown.emit(picture)

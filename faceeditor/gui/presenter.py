@@ -27,6 +27,8 @@ from faceeditor.session import Session
 
 REST_MS: Final = 160
 """A hand that pauses this long gets the full picture."""
+WARMING_MS: Final = 400
+"""So long after a picture is shown in full the surface view gets ready, a part at a time."""
 _CELL: Final = 64
 """Sizes are asked for in steps of this many pixels, so that the models' caches fit while a window is resized."""
 
@@ -58,11 +60,13 @@ class Presenter(QObject):
         self._show_start = False
         self._arrived = False
         self.surface = SurfaceLayer()
-        self.fit_preview = FitPreview(session, self)
+        self.fit_preview = FitPreview(session, self.surface, self)
         self._scan: NDArray[np.float32] | None = None
         self._versus = Versus.PHOTO
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(lambda: self.refresh(moving=False))
+        self._warming = QTimer(self, singleShot=True, interval=WARMING_MS)
+        self._warming.timeout.connect(self._warm)
         session.drawn.connect(self._drawn)
         self.fit_preview.shown.connect(self.show_preview)
         viewport.camera_moved.connect(self._camera_moved)
@@ -182,6 +186,7 @@ class Presenter(QObject):
     def close(self) -> None:
         """Ask for nothing any more and give OpenGL back."""
         self._rest.stop()
+        self._warming.stop()
         self._face_id = None
         self.fit_preview.close()
         self.surface.close()
@@ -206,6 +211,14 @@ class Presenter(QObject):
         mode = self._view.mode
         return mode in (Mode.SURFACE, Mode.BOTH) or (mode is Mode.WIPE and self.versus is Versus.SURFACE)
 
+    def _warm(self) -> None:
+        try:
+            ready = self._face_id is None or self.surface.warm()
+        except UserError:
+            return  # told when a surface is asked for
+        if not ready:
+            self._warming.start()
+
     def _streamed(self, preview: object) -> None:
         if isinstance(preview, np.ndarray) and preview.shape[0] == preview.shape[1]:
             self.show_preview(to_image(preview))
@@ -214,8 +227,11 @@ class Presenter(QObject):
 
     def _fit_ended(self) -> None:
         self.show_preview(None)
+        self._scan = None
         if self._face_id is not None and self._face_id in self._session.document:
             self._view.show_camera(self._session.view(self._face_id))
+            self._prepare_scan()
+            self.refresh(moving=False, edited=True)
 
     def _prepare_scan(self) -> None:
         """Once for each face, when its scan is to be seen: the scan's normals."""
@@ -256,6 +272,7 @@ class Presenter(QObject):
         if drawn.final and target == self._main_target():
             self._view.set_waiting(False)
         if now and drawn.final and not drawn.request.moving and target == self._main_target():
+            self._warming.start()
             self.settled.emit()
 
     def _is_now(self, drawn: Drawn) -> bool:
@@ -281,7 +298,8 @@ class Presenter(QObject):
         self._compose()
 
     def _set_mesh(self, drawn: Drawn) -> None:
-        assert drawn.mesh is not None
+        if self.fit_preview.active:
+            return
         try:
             self.surface.set_drawn(drawn)
         except UserError as error:
@@ -290,7 +308,7 @@ class Presenter(QObject):
         self._draw_surface(drawn.request.moving)
 
     def _draw_surface(self, moving: bool) -> None:
-        if self._face_id is None:
+        if self._face_id is None or self.fit_preview.active:
             return
         picture = self.surface.picture(self._session.view(self._face_id), self.size, moving=moving)
         if picture is not None:

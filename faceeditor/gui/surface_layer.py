@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 
 from faceeditor.engine.requests import Drawn, Show
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.mesh import Floats
+from faceeditor.faces.mesh import Floats, Mesh
 from faceeditor.gui.heat import Legend, colours, legend_of
 from faceeditor.gui.surface import Finish, Shading, SurfacePainter
 
@@ -30,6 +30,7 @@ class SurfaceLayer:
         self.drawn: Drawn | None = None
         self._painter: SurfacePainter | None = None
         self._slow = False
+        self.warmed = False
 
     @property
     def legend(self) -> Legend | None:
@@ -62,6 +63,19 @@ class SurfaceLayer:
         self.drawn = drawn
         away = drawn.distances_mm
         self._painter.set_mesh(drawn.mesh, None if away is None else colours(away, self.range_mm))
+
+    def warm(self) -> bool:
+        """Do a part of what the first picture would have to wait for; whether all is done. Raises ``UserError`` where
+        there is no OpenGL.
+        """
+        if self._painter is None:
+            self._painter = SurfacePainter()
+            return False
+        if self.drawn is None and not self.warmed:
+            self._painter.set_mesh(Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32)))
+            self._painter.draw(Camera(), 8, self.finish)
+        self.warmed = True
+        return True
 
     def clear(self) -> None:
         """Show neither the last mesh nor its scan."""
