@@ -7,10 +7,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
 from faceeditor.errors import UserError
+from faceeditor.faces.landmarks import INNER_LIPS, RIGHT_EYE
 from faceeditor.faces.latents import Codes, as_code
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.faces.similarity import Similarity
@@ -55,6 +57,10 @@ FARTHEST: Final = 0.05
 NEAR: Final = 0.04
 """Standard deviation of the distances from the surface at which signed distances are asked for."""
 POOL: Final = 30_000
+FEATURES: Final = slice(RIGHT_EYE.start, INNER_LIPS.stop)
+"""The landmarks of eyes and lips; the surface is sampled so much more densely within that reach of them."""
+DENSER: Final = 5.0
+FEATURE_REACH: Final = 0.09
 PATIENCE: Final = 5
 """Steps between two pictures."""
 
@@ -130,8 +136,8 @@ class _Descent:
         torch.manual_seed(0)
         self.front, self.model, self.plan = front, model, plan
         origin, unit = torch.tensor(model.config.origin), model.config.unit
-        self.surface, self.space = _samples(front)
         self.marks = ((torch.from_numpy(placement.landmarks) - origin) / unit).float()
+        self.surface, self.space = _samples(front, self.marks[FEATURES].double().numpy())
         self.sure = torch.from_numpy(placement.weights).float()
         rest = template.landmarks(template.mean[None])[0]
         self.rest_marks = (rest - origin) / unit
@@ -238,10 +244,14 @@ class _Descent:
         return Similarity(scale, rotation, origin + unit * moved[0] - scale * rotation @ origin)
 
 
-def _samples(front: FrontSurface) -> tuple[Samples, Samples]:
-    """Points of the scan's surface, and points around it, with distances and their gradients."""
+def _samples(front: FrontSurface, features: Floats) -> tuple[Samples, Samples]:
+    """Points of the scan's surface, densest at the ``features`` (N, 3), and points around it, with distances and their
+    gradients.
+    """
     random = np.random.default_rng(0)
-    points, face, _ = front.sample(POOL, random, np.asarray(~front.bridge, np.float64))
+    apart = cKDTree(features).query(front.corners.mean(1))[0]
+    importance = ~front.bridge * (1 + (DENSER - 1) * np.exp(-((apart / FEATURE_REACH) ** 2)))
+    points, face, _ = front.sample(POOL, random, importance)
     away = points[: POOL // 2] + NEAR * random.normal(size=(POOL // 2, 3))
     distance, gradient = front.signed_distance(away, front.tree(random))
     on = Samples(*(torch.from_numpy(array).float() for array in (points, np.zeros(POOL), front.normals()[face])))

@@ -22,21 +22,21 @@ def compare(front: FrontSurface, mesh: trimesh.Trimesh, unit: float, seed: int =
     """``chamfer_mm``, the mean of both mean distances; ``fscore_1mm``, in percent; ``normal_consistency``, the mean
     cosine between a point's normal and that of its nearest neighbour.
 
-    ``front`` and ``mesh`` are in the model's ``unit`` (metres). Only where the scan has a surface is the mesh compared.
+    ``front`` and ``mesh`` are in the model's ``unit`` (metres). The mesh is asked only where the scan has a surface.
     """
     random = np.random.default_rng(seed)
     scan, scan_normals = _of_scan(front, random)
     corners = np.asarray(mesh.vertices[mesh.faces], np.float64)
     fit, face, _ = sample_triangles(corners, SAMPLES, random)
+    normals = np.asarray(mesh.face_normals)[face]
     covered = over_surface(front, fit)
-    fit, fit_normals = fit[covered], np.asarray(mesh.face_normals)[face[covered]]
-    if len(fit) == 0:
+    if not covered.any():
         return {"chamfer_mm": float("inf"), "fscore_1mm": 0.0, "normal_consistency": 0.0}
     to_fit, there = cKDTree(fit).query(scan)
-    to_scan, back = cKDTree(scan).query(fit)
+    to_scan, back = cKDTree(scan).query(fit[covered])
     to_fit, to_scan = to_fit * unit * 1000, to_scan * unit * 1000
     recall, precision = (to_fit < THRESHOLD_MM).mean(), (to_scan < THRESHOLD_MM).mean()
-    cosines = [(scan_normals * fit_normals[there]).sum(1).mean(), (fit_normals * scan_normals[back]).sum(1).mean()]
+    cosines = [(scan_normals * normals[there]).sum(1).mean(), (normals[covered] * scan_normals[back]).sum(1).mean()]
     return {
         "chamfer_mm": float((to_fit.mean() + to_scan.mean()) / 2),
         "fscore_1mm": float(200 * precision * recall / max(precision + recall, 1e-9)),
