@@ -49,7 +49,7 @@ class Session(Edits, Views):
 
     It belongs to one thread: verbs are called there, and all signals (the session's, the engine's, the jobs') arrive
     there. ``deliver`` posts a callable to that thread's event loop; without it calls queue up until :meth:`wait` or
-    :meth:`process`.
+    :meth:`process`. ``eager`` is for windows: see :class:`~faceeditor.engine.engine.Engine`.
     """
 
     def __init__(
@@ -59,13 +59,16 @@ class Session(Edits, Views):
         deliver: Deliver | None = None,
         load: Loader = load_model,
         autosave: bool = True,
+        eager: bool = False,
     ) -> None:
         self.settings = settings or Settings.load()
         Edits.__init__(self, Document())
         Views.__init__(self, self.document)
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._deliver: Deliver = deliver or self._inbox.put
-        self.engine = Engine(self._deliver, device=self.settings.device, threads=self.settings.threads, load=load)
+        self.engine = Engine(
+            self._deliver, device=self.settings.device, threads=self.settings.threads, load=load, eager=eager
+        )
         self._paths: dict[FaceId, Path] = {}
         self._thumbnails: dict[FaceId, NDArray[np.uint8]] = {}
         self._hashes: dict[str, str] = {}

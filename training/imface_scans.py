@@ -135,6 +135,14 @@ def write_part(data: Path, out: Path, part: int, first_seed: int = 0) -> None:
     store(scans, path)
 
 
+def make_parts(data: Path, out: Path, parts: int, processes: int, first_seed: int = 0) -> None:
+    """Writes ``parts`` parts to ``out``, several at once."""
+    out.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(processes) as pool:
+        for done in [pool.submit(write_part, data, out, part, first_seed) for part in range(parts)]:
+            done.result()
+
+
 def part_path(out: Path, part: int) -> Path:
     """Where a part lies."""
     return out / f"scans-{part:03d}.npz"
@@ -168,11 +176,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--held-out", action="store_true", help="scans that are never trained on")
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    first = HELD_OUT_SEED if asked.held_out else 0
-    with ProcessPoolExecutor(asked.processes) as pool:
-        for done in [pool.submit(write_part, asked.data, asked.out, part, first) for part in range(asked.parts)]:
-            done.result()
+    make_parts(asked.data, asked.out, asked.parts, asked.processes, HELD_OUT_SEED if asked.held_out else 0)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 ``template``: the Template Mini-Nets alone on the mean head, where they are to start from; ``first``: the disentangled
 deformation fields (Eq. 19); ``detail``: the refinement displacement field, all else frozen (Eq. 20).
 
-``python -m training.train_imface small --scans FOLDER --work FOLDER`` trains, or goes on where it stopped.
-``python -m training.imface_scans`` and ``python -m training.facescape_scans`` make the scans.
+``python -m training.train_imface small --work FOLDER`` makes studio scans and trains, or goes on where it stopped;
+``--scans`` names a folder of other ones, which ``training.imface_scans`` or ``training.facescape_scans`` have made.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from faceeditor.models.imface import DETAIL, ImFace, ImFaceConfig
 from training.face_sampler import TEMPLATE_FILE, FaceSampler
 from training.imface_codes import ScanCodes, learned_spaces, only_numbers
 from training.imface_losses import Batch, LossWeights, first_stage, second_stage
-from training.imface_scans import ScanMaker, read_parts
+from training.imface_scans import ScanMaker, make_parts, read_parts
 from training.imface_spaces import imface_spaces
 from training.imface_template import train_template
 from training.loop import Loop, LoopConfig, Losses
@@ -48,7 +49,7 @@ class ImFaceTraining:
     ``near``: how far before and behind the detailed surface the second stage looks, in the model's unit;
     ``template_steps`` on the mean head alone; ``detail_start`` steps on displacements alone, before Eq. 20;
     ``detail_share`` of the minutes or steps go to the second stage. ``rates``: learning rates of parameters whose name
-    holds a word, relative to the others'.
+    holds a word, relative to the others'. ``parts`` of studio scans are made.
     """
 
     loop: LoopConfig
@@ -65,6 +66,7 @@ class ImFaceTraining:
     detail_start: int
     detail_share: float = 0.2
     rates: Mapping[str, float] = field(default_factory=dict)
+    parts: int = 14
 
     @classmethod
     def read(cls, name: str) -> Self:
@@ -246,8 +248,8 @@ def export(trained: Trained, data: Path, out: Path) -> None:
 
 def main(
     name: Annotated[str, typer.Argument(help="a file training/configs/imface_NAME.yaml")],
-    scans: Annotated[Path, typer.Option(help="folder of the scans")],
     work: Annotated[Path, typer.Option(help="folder of the checkpoints and the logs")],
+    scans: Annotated[Path | None, typer.Option(help="folder of the scans; studio scans are made if not given")] = None,
     data: Annotated[Path, typer.Option(help="the studio's data folder")] = Path("../shared/data"),
     out: Annotated[Path, typer.Option(help="where the bundle is written")] = Path("resources/models/imface-studio"),
     start: Annotated[Path | None, typer.Option(help="begin with the weights of this bundle of the same sizes")] = None,
@@ -257,6 +259,9 @@ def main(
     config = ImFaceTraining.read(name)
     if minutes is not None:
         config = replace(config, loop=replace(config.loop, minutes=minutes))
+    if scans is None:
+        scans = work / "scans"
+        make_parts(data, scans, config.parts, os.cpu_count() or 1)
     try:
         trained = train(config, data, scans, work, start)
     except UserError as error:

@@ -3,10 +3,13 @@
 import ctypes
 import os
 import sys
+from importlib import import_module
 from typing import Final
 
 import torch
 
+LATE: Final = ("torch._dynamo", "faceeditor.fitting.photo", "faceeditor.fitting.scan_fit", "faceeditor.engine.scans")
+"""Modules that are slow to import; torch's optimisers import the first one when they are first made."""
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
@@ -22,6 +25,14 @@ def configure(threads: int | None = None) -> None:
     torch.set_num_threads(threads or available_cores())
     if sys.platform == "linux":
         keep_buffers()
+
+
+def preload() -> None:
+    """Imports what the first fit would import. Importing holds the interpreter for longer than a frame takes, so a
+    window has it done before there is anything to drag.
+    """
+    for name in LATE:
+        import_module(name)
 
 
 def keep_buffers() -> None:
