@@ -56,7 +56,7 @@ def first_stage(field: FaceField, batch: Batch, weights: LossWeights, directed: 
     """The terms of Eq. 19 but Eq. 15; normals and eikonal terms of ``directed`` points of each kind and face."""
     surface, bridge = batch.surface.shape[1], batch.bridge.shape[1]
     stages = field.stages(torch.cat([batch.surface, batch.bridge, batch.space], dim=1))
-    found = stages.sdf.split([surface, bridge, batch.space.shape[1]], dim=1)
+    found = torch.split(stages.sdf, [surface, bridge, batch.space.shape[1]], dim=1)
     losses = {
         "distance": weights.distance * _distance(found, batch.distance, weights.bridge),
         "matches": weights.matches * _matches(stages, batch),
@@ -80,7 +80,8 @@ def _matches(stages: Stages, batch: Batch) -> Tensor:
     count = batch.surface.shape[1]
     to_neutral = (stages.neutral[:, :count] - batch.neutral).abs().sum(-1)
     to_template = (stages.template[:, :count] - batch.template).abs().sum(-1)
-    return ((to_neutral + to_template) * batch.matched).sum() / batch.matched.sum().clamp_min(1)
+    mean: Tensor = ((to_neutral + to_template) * batch.matched).sum() / batch.matched.sum().clamp_min(1)
+    return mean
 
 
 def _landmarks(field: FaceField, batch: Batch) -> Tensor:
@@ -111,7 +112,8 @@ def directions(field: FaceField, batch: Batch, weights: LossWeights, count: int)
 
 
 def _eikonal(slope: Tensor) -> Tensor:
-    return (slope.norm(dim=-1) - 1).abs().mean()
+    away: Tensor = (slope.norm(dim=-1) - 1).abs().mean()
+    return away
 
 
 def second_stage(field: FaceField, batch: Batch, weights: LossWeights, directed: int, near: float) -> Losses:

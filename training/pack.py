@@ -26,7 +26,7 @@ LEFT_BEHIND: Final = ("photos", "scans")
 
 WHEELS: Final = (
     "moderngl glcontext lightning lightning-utilities torchmetrics safetensors typer rich platformdirs psygnal "
-    "pydantic pydantic-core annotated-types typing-inspection tensorboard"
+    "pydantic pydantic-core annotated-types typing-inspection tensorboard trimesh pyyaml"
 ).split()
 """Packages that the trainings import beside torch, numpy, scipy, scikit-image and Pillow."""
 
