@@ -10,7 +10,9 @@ from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.scan_surfels import Ball, Sampler, Surfels
 from faceeditor.fitting.scan_views import NOTHING, View, draw
 
-SURFELS: Final = 400_000
+SURFELS: Final = 700_000
+FINEST: Final = 448
+"""Pixels of the pictures, at most: in finer ones there are holes between surfels."""
 MOVING: Final = 8
 """Every so many surfels are drawn while something moves."""
 EXTENT: Final = 0.09
@@ -34,13 +36,13 @@ class ScanScene:
         return Similarity(scale, np.eye(3), TARGET - scale * middle)
 
     def draw(self, shown: Similarity, camera: Camera, size: int, *, coloured: bool, moving: bool) -> "Sight":
-        """The scan, brought by ``shown`` to where ``camera`` looks; in clay unless ``coloured``."""
+        """The scan, brought by ``shown`` before ``camera``, in at most ``size`` pixels; in clay unless ``coloured``."""
         surfels = self._seen(shown, camera, moving)
         if moving:
             surfels = surfels.only(np.arange(0, len(surfels.points), MOVING))
         if not coloured:
             surfels = Surfels(surfels.points, surfels.normals, None)
-        return Sight(draw(surfels.moved(shown), camera, size), surfels.points, shown)
+        return Sight(draw(surfels.moved(shown), camera, min(size, FINEST)), surfels.points, shown)
 
     def _seen(self, shown: Similarity, camera: Camera, moving: bool) -> Surfels:
         """Surfels of about what the picture shows; while something moves, of what the last one showed."""

@@ -41,9 +41,7 @@ ENTRIES: Final[dict[str, Entry]] = {
     "redo": Entry("Redo", "ph.arrow-u-up-right", QKeySequence.StandardKey.Redo),
     "export_picture": Entry("Picture (PNG)…", "ph.image", "Ctrl+E", "Save what is seen as a picture"),
     "export_mesh": Entry("Mesh with morphs (GLB)…", "ph.cube", "Ctrl+Shift+E", "Mesh, texture and ARKit-named morphs"),
-    "export_surface": Entry(
-        "Surface at a resolution…", "ph.grid-four", None, "The field's own mesh"
-    ),
+    "export_surface": Entry("Surface at a resolution…", "ph.grid-four", None, "The field's own mesh"),
     "export_expressions": Entry("Expressions (OBJ set)…", "ph.smiley", None, "A mesh of every ARKit expression"),
     "export_turntable": Entry("Turntable (MP4)…", "ph.film-strip", None, "A video of the head turning"),
     "look": Entry("Look", "ph.eye", "F1", "The picture of the face", checkable=True),

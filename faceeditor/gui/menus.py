@@ -56,15 +56,11 @@ class Menus:
         self.recent = QMenu("Open recent", window)
         settings = session.settings
         self._background = self._choice("Background", BACKGROUNDS, settings.background, presenter.set_background)
-        beside = self._choice("Scan", _BESIDE, Beside.HIDDEN, presenter.set_scan)
-        self._of_scans: list[QAction | QMenu] = [table["heat"], beside]
+        self._of_scans: list[QAction | QMenu] = [table["heat"]]
+        self._surfaces = self._surface(presenter)
         choices = (
             self._background,
             self._choice("Wipe against", _VERSUS, Versus.PHOTO, presenter.set_versus),
-            self._shading(presenter),
-            self._choice("Surface light", {k.capitalize(): k for k in Light}, Light.STUDIO, presenter.set_light),
-            self._choice("Heat map range", RANGES_MM, presenter.surface.range_mm, presenter.set_heat_range),
-            beside,
             self._choice("Picture size", PICTURE_SIZES, settings.viewport_size, presenter.set_size),
             self._choice("Work on", DEVICES, settings.device, session.set_device),
         )
@@ -74,7 +70,7 @@ class Menus:
         self._add("&File", opens, self.recent, saves, self._export(), "| quit")
         self._add("&Edit", "undo redo | random mirror reset | duplicate remove | search")
         views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
-        self._add("&View", f"look surface both wipe | heat | {views} |", *choices, shown)
+        self._add("&View", "look surface both wipe | heat", self._surfaces, f"| {views} |", *choices, shown)
         self._add("&Help", "keys about")
         window.addToolBar(self._toolbar())
 
@@ -98,7 +94,7 @@ class Menus:
         bar.setMovable(False)
         bar.setIconSize(QSize(18, 18))
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        for name in "fit open save | undo redo random |".split():
+        for name in "fit fit_scan open save | undo redo random |".split():
             bar.addSeparator() if name == "|" else bar.addAction(self._table[name])
         for name in _ICON_ONLY:
             button = bar.widgetForAction(self._table[name])
@@ -113,6 +109,7 @@ class Menus:
         self._table[Mode.LOOK.value].setChecked(True)
         bar.addSeparator()
         bar.addWidget(_button("Background", "ph.image-square", self._background))
+        bar.addWidget(_button("Shading", "ph.paint-brush-broad", self._surfaces))
         bar.addWidget(_button("View", "ph.video-camera", self._views()))
         return bar
 
@@ -126,6 +123,19 @@ class Menus:
         menu.addActions([action for name, action in self._table.items() if name.startswith("view_")])
         return menu
 
+    def _surface(self, presenter: Presenter) -> QMenu:
+        """How surfaces are drawn."""
+        menu = QMenu("Surface", self._window)
+        beside = self._choice("Scan", _BESIDE, Beside.HIDDEN, presenter.set_scan)
+        self._of_scans.append(beside)
+        menu.addActions(self._shading(presenter).actions())
+        menu.addSeparator()
+        lights = {light.capitalize(): light for light in Light}
+        menu.addMenu(self._choice("Light", lights, Light.STUDIO, presenter.set_light))
+        menu.addMenu(self._choice("Heat map range", RANGES_MM, presenter.surface.range_mm, presenter.set_heat_range))
+        menu.addMenu(beside)
+        return menu
+
     def _shading(self, presenter: Presenter) -> QMenu:
         """What the surface shows; the action ``heat`` is the shortcut to one of them and back."""
         menu = self._choice("Surface shading", _SHADINGS, Shading.CLAY, presenter.set_shading)
@@ -136,6 +146,8 @@ class Menus:
         def toggle(on: bool) -> None:
             nonlocal last
             if on:
+                if self._table[Mode.LOOK.value].isChecked():
+                    self._table[Mode.SURFACE.value].trigger()
                 last = next(action for action in menu.actions() if action.isChecked())
             (choices[Shading.HEAT] if on else last).trigger()
 

@@ -201,7 +201,7 @@ class Window(QMainWindow):
         self.inspector.show_face(shown)
         self.presenter.show_face(shown)
         if self._started:
-            self.viewport.say("" if face_id is not None else "Drop a photo or a .face file here")
+            self.viewport.say("" if face_id is not None else "Drop a photo, a 3D scan or a .face file here")
         self._show_title()
 
     def _show_kind(self, face_id: str | None) -> None:

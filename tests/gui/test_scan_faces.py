@@ -86,7 +86,9 @@ def test_a_scans_face_is_shown_as_a_surface_and_others_as_they_look(qtbot, windo
 def test_the_heat_map_tells_the_distance_to_the_scan(qtbot, window, session):
     heat = window.actions_by_name["heat"]
     clay = surface(window)
+    window.actions_by_name["look"].trigger()
     heat.trigger()
+    assert window.viewport.mode is Mode.SURFACE
     settled(qtbot, window)
     legend = window.viewport.layers.legend
     assert legend.mean_mm == pytest.approx(1.0, abs=0.25)
