@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from faceeditor.engine.jobs import Job
 from faceeditor.faces.scan import SCAN_SUFFIXES
 from faceeditor.gui import dialogs
-from faceeditor.gui.presenter import BACKGROUNDS, backdrop
+from faceeditor.gui.backdrops import BACKGROUNDS, backdrop
 from faceeditor.session import Session
 
 PHOTO_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

@@ -10,8 +10,9 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from faceeditor.gui import actions, theme
+from faceeditor.gui.backdrops import BACKGROUNDS
 from faceeditor.gui.heat import RANGES_MM
-from faceeditor.gui.presenter import BACKGROUNDS, Presenter, Versus
+from faceeditor.gui.presenter import Presenter, Versus
 from faceeditor.gui.surface import Beside, Light, Shading
 from faceeditor.gui.viewport import Mode
 from faceeditor.session import Session

@@ -9,20 +9,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QImage
 
 from faceeditor.engine.jobs import Job, JobState
-from faceeditor.engine.requests import WHITE, Background, Drawn
+from faceeditor.engine.requests import Background, Drawn
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.fitting.scan_surfels import normals_of_cloud
+from faceeditor.gui.backdrops import backdrop
 from faceeditor.gui.bridge import to_image
 from faceeditor.gui.fit_preview import FitPreview
 from faceeditor.gui.surface import Beside, Light, Shading
 from faceeditor.gui.surface_layer import SurfaceLayer
 from faceeditor.gui.viewport import Layers, Mode, Viewport
-from faceeditor.rendering.colour import srgb8_to_linear
 from faceeditor.session import Session
 
 REST_MS: Final = 160
@@ -156,7 +156,7 @@ class Presenter(QObject):
         self.refresh(moving=False)
 
     def set_background(self, setting: str) -> None:
-        """One of the values of :data:`BACKGROUNDS`."""
+        """One of the values of :data:`~faceeditor.gui.backdrops.BACKGROUNDS`."""
         self._session.settings.background = setting
         self.refresh(moving=False)
 
@@ -332,34 +332,3 @@ class Presenter(QObject):
                 instead_name=name if instead is not None else "",
             )
         )
-
-
-def _checker(size: int = 512, cells: int = 16) -> NDArray[np.uint8]:
-    squares = np.indices((cells, cells)).sum(0) % 2
-    grey = np.where(squares, 168, 120).astype(np.uint8).repeat(size // cells, 0).repeat(size // cells, 1)
-    return np.repeat(grey[..., None], 3, axis=-1)
-
-
-BACKGROUNDS: Final[dict[str, str]] = {
-    "White": "white",
-    "Grey": "#7f7f7f",
-    "Dark": "#26282b",
-    "Checker": "transparent",
-    "Photo": "photo",
-}
-"""What may stand behind the head: what the artist reads -> what the settings keep."""
-
-_CHECKER: Final = _checker()
-
-
-def backdrop(setting: str, photo_srgb: NDArray[np.uint8] | None) -> Background:
-    """What the engine puts behind the head for one of the settings; grey where a photo is wanted and there is none."""
-    if setting == "white":
-        return WHITE
-    if setting == "transparent":
-        return _CHECKER
-    if setting == "photo":
-        return photo_srgb if photo_srgb is not None else backdrop(BACKGROUNDS["Grey"], None)
-    colour = QColor(setting)
-    red, green, blue = srgb8_to_linear(np.array([colour.red(), colour.green(), colour.blue()], np.uint8)).tolist()
-    return red, green, blue
