@@ -26,6 +26,10 @@ ASTRAY: Final = (0.01, 0.04)
 """Up to which step still to be taken, in the model's unit, an answer counts in full, and from which not at all."""
 RIM: Final = (0.97, 1.03)
 """The same for the way from the ball's centre."""
+RAGGED: Final = (0.002, 0.006)
+"""The same for how much farther a vertex moved from the decoder's than the vertices around it: both know the face, so
+that what they differ by changes slowly along the skin; where lips and lids fold, the field may not tell places apart.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,7 @@ class Follower:
         points, left = self._found(field, start, normals)
         sure = _falling(left, *ASTRAY) * _falling(points.norm(dim=-1), *RIM)
         moves = points - guess
+        sure = sure * _falling(self._ragged(moves, sure), *RAGGED)
         smooth = decoded + self._carried(moves, sure)
         if field.detail is None or not field.amount:
             return Followed(smooth, moves)
@@ -72,6 +77,11 @@ class Follower:
         weight = torch.from_numpy(self.region.weight).to(smooth)
         relief = -self.config.unit * weight * field.displacement(self._places)
         return Followed(smooth.index_add(0, self._index, relief[:, None] * outward), moves)
+
+    def _ragged(self, moves: Tensor, sure: Tensor) -> Tensor:
+        """How far (N,) each of ``moves`` (N, 3) is from those around it."""
+        found = self.region.raggedness(moves.cpu().double().numpy(), sure.cpu().double().numpy())
+        return torch.from_numpy(found).to(moves)
 
     def _carried(self, moves: Tensor, sure: Tensor) -> Tensor:
         """What all shape vertices (V, 3) move by, in metres, with the region's ``moves`` (N, 3)."""

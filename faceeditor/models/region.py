@@ -37,6 +37,8 @@ HIDDEN: Final = 0.0015
 PIXELS: Final = 512
 AROUND: Final = 24
 """Skin vertices around an eye, a tooth or a lash that it moves with."""
+BEND: Final = 0.1
+"""Share of its way by which a vertex may move otherwise than those around it."""
 LEAST: Final = 2e-3
 """Shares below this are left out."""
 
@@ -90,6 +92,15 @@ class Region:
         share = sure[doubtful, None]
         mended[doubtful] = share * np.where(share > 0, moves[doubtful], 0) + (1 - share) * smooth
         return mended
+
+    def raggedness(self, moves: Floats, sure: Floats) -> Floats:
+        """How far (N,) each of ``moves`` (N, 3) is from the mean of its neighbours', in which the ``sure`` (N,) count,
+        beyond what a bend would explain.
+        """
+        weight = self._between @ sure[:, None]
+        around = (self._between @ (moves * sure[:, None])) / np.maximum(weight, 1e-9)
+        apart = np.linalg.norm(moves - around, axis=1) - BEND * np.linalg.norm(around, axis=1)
+        return np.asarray(np.where(weight[:, 0] > 1e-9, apart.clip(0), 0.0), np.float64)
 
     @cached_property
     def _between(self) -> sparse.csr_array:

@@ -190,8 +190,9 @@ def test_the_texture_of_a_face_is_shown(model):
     assert model.mesh(codes_of(), {"texture_srgb": picture}, textured=True).texture_srgb is picture
 
 
-def test_morphs_are_the_arkit_names_and_the_jaw_opens_the_mouth(model, template):
-    mesh = model.mesh(codes_of(), morphs=True)
+def test_morphs_are_the_arkit_names_and_the_jaw_opens_the_mouth(template):
+    """On the shipped model, for one whose warps move nothing knows no open mouth."""
+    mesh = load_model("imface-studio").mesh(codes_of(), morphs=True)
     assert list(mesh.morphs) == list(ARKIT)
     assert all(np.isfinite(offsets).all() for offsets in mesh.morphs.values())
     upper, lower = (int(template.landmark_vertices[number]) for number in (62, 66))
