@@ -44,15 +44,15 @@ class Family(NamedTuple):
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "forehead": Family(24, (-7, 13, 0), (0, 7, -1), 5, (1, 0, 0), 0, 13, 1.5, 0.5, ("browInnerUp", "browOuterUp")),
-    "frown": Family(27, (5, 12, 0), (-2.5, 1, 0), 2, (0.15, 1, 0), 0, 6, 1.4, 0.6, ("browDown",)),
-    "root": Family(27, (0, 1, 0), (0, -4, 0), 2, (1, 0, 0), 0, 5, 1.2, 0.4, ("noseSneer",), centred=True),
-    "crow": Family(45, (10, 6, -6), (0, -4, 0), 4, (0.9, 0.5, -0.6), -18, 6, 1.1, 0.45, ("eyeSquint", "mouthSmile")),
-    "under eye": Family(47, (-2, -6, 0), (1, -4, 0), 2, (1, 0.1, -0.2), 0, 8, 1.3, 0.4, ("cheekSquint", "eyeSquint")),
-    "smile": Family(35, (9, -3, -6), (6, -2, -4), 2, (0.35, -1, -0.1), 0, 11, 2.0, 0.8, ("mouthSmile", "noseSneer")),
-    "marionette": Family(54, (5, -9, -4), (5, 0, -3), 2, (0.1, -1, 0), 0, 8, 1.7, 0.5, ("mouthFrown", "mouthPress")),
-    "lip": Family(52, (-2, 4, 0), (5, 0, -1.5), 3, (0.1, 1, 0), 0, 4, 0.9, 0.3, ("mouthPucker",)),
-    "chin": Family(57, (0, -11, -1), (0, -8, 0), 2, (1, 0, 0), 0, 9, 1.8, 0.5, ("mouthShrugLower",), centred=True),
+    "forehead": Family(24, (-7, 13, 0), (0, 7, -1), 5, (1, 0, 0), 0, 13, 1.5, 0.9, ("browInnerUp", "browOuterUp")),
+    "frown": Family(27, (5, 12, 0), (-2.5, 1, 0), 2, (0.15, 1, 0), 0, 6, 1.4, 1.08, ("browDown",)),
+    "root": Family(27, (0, 1, 0), (0, -4, 0), 2, (1, 0, 0), 0, 5, 1.2, 0.72, ("noseSneer",), centred=True),
+    "crow": Family(45, (10, 6, -6), (0, -4, 0), 4, (0.9, 0.5, -0.6), -18, 6, 1.1, 0.81, ("eyeSquint", "mouthSmile")),
+    "under eye": Family(47, (-2, -6, 0), (1, -4, 0), 2, (1, 0.1, -0.2), 0, 8, 1.3, 0.72, ("cheekSquint", "eyeSquint")),
+    "smile": Family(35, (9, -3, -6), (6, -2, -4), 2, (0.35, -1, -0.1), 0, 11, 2.0, 1.44, ("mouthSmile", "noseSneer")),
+    "marionette": Family(54, (5, -9, -4), (5, 0, -3), 2, (0.1, -1, 0), 0, 8, 1.7, 0.9, ("mouthFrown", "mouthPress")),
+    "lip": Family(52, (-2, 4, 0), (5, 0, -1.5), 3, (0.1, 1, 0), 0, 4, 0.9, 0.54, ("mouthPucker",)),
+    "chin": Family(57, (0, -11, -1), (0, -8, 0), 2, (1, 0, 0), 0, 9, 1.8, 0.9, ("mouthShrugLower",), centred=True),
 }  # fmt: skip
 """The folds of the studio's skin."""
 
@@ -62,7 +62,7 @@ BUMPS: Final[tuple[tuple[int, tuple[float, float, float]], ...]] = (
 )  # fmt: skip
 """Landmark and offset in millimetres of the low bumps on the subject's left side."""
 BUMP_WIDTH: Final = 5.0
-BUMP_HEIGHT: Final = 0.35
+BUMP_HEIGHT: Final = 0.6
 ACROSS_SKIN: Final = 10.0
 """Millimetres across the skin over which detail is the same: it must not reach the back of the head or the tongue."""
 
@@ -93,9 +93,9 @@ class Wrinkles:
 
     def sample(self, random: np.random.Generator, expression: NDArray[np.floating]) -> NDArray[np.float32]:
         """The components (J,) of a person of some age who makes ``expression`` (53 weights or more)."""
-        age = random.random()
+        age = np.sqrt(random.random())
         movement = self.drivers @ np.asarray(expression)[: self.drivers.shape[1]]
-        folds = age * random.normal(1, 0.35, len(self)).clip(0) * (0.35 + 0.65 * movement.clip(0, 1))
+        folds = age * random.normal(1, 0.35, len(self)).clip(0) * (0.5 + 0.5 * movement.clip(0, 1))
         return np.where(self.fold, folds, random.normal(0, 0.6, len(self))).astype(np.float32)
 
     @cached_property
