@@ -1,5 +1,6 @@
 """A face of a surface model as a mesh that never changes its topology, with texture and named morphs."""
 
+from collections.abc import Hashable
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from faceeditor.faces.mesh import Mesh
 from faceeditor.models.contract import Refinement
 from faceeditor.models.following import Followed, Follower
 from faceeditor.models.imface import DETAIL, ImFace
+from faceeditor.models.memo import fingerprint
 from faceeditor.models.template import Template
 
 TEMPLATE: Final = "template-studio"
@@ -43,7 +45,7 @@ class FaceMesher:
         self.template = template
         self._model = model
         self._follower = Follower(model.config, template)
-        self._last: tuple[bytes, Followed] | None = None
+        self._last: tuple[Hashable, Hashable, Followed] | None = None
 
     def mesh(
         self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
@@ -63,12 +65,12 @@ class FaceMesher:
         )
 
     def _dragged(self, codes: Codes, amount: float) -> Tensor:
-        """Shape vertices (V, 3), found from those of the last call when that was the same person."""
-        person = np.ascontiguousarray(codes[IDENTITY]).tobytes()
-        last = self._last[1] if self._last is not None and self._last[0] == person else None
-        found = self._followed(codes, amount, last)
-        self._last = person, found
-        return found.vertices
+        """Shape vertices (V, 3): those of the last call for the same face, or found from them for the same person."""
+        person, face = fingerprint([codes[IDENTITY]]), (*fingerprint(codes.values()), amount)
+        if self._last is None or self._last[0] != face:
+            near = self._last[2] if self._last is not None and self._last[1] == person else None
+            self._last = face, person, self._followed(codes, amount, near)
+        return self._last[2].vertices
 
     def _morphs(self, codes: Codes, amount: float) -> dict[str, NDArray[np.float32]]:
         """Vertex offsets (R, 3) from this person's neutral face to each of the ARKit names at 1."""
