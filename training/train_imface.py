@@ -1,7 +1,8 @@
-"""Trains ImFace++ and writes its bundle, in three runs one after the other.
+"""Trains ImFace++ and writes its bundle, in runs one after the other.
 
 ``template``: the Template Mini-Nets alone on the mean head, where they are to start from; ``first``: the disentangled
-deformation fields (Eq. 19); ``detail``: the refinement displacement field, all else frozen (Eq. 20).
+deformation fields (Eq. 19); then, all else frozen, the refinement displacement field: ``relief`` on known displacements,
+``detail`` on the detailed surface (Eq. 20).
 
 ``python -m training.train_imface small --work FOLDER`` makes studio scans and trains, or goes on where it stopped;
 ``--scans`` names a folder of other ones, which ``training.imface_scans`` or ``training.facescape_scans`` have made.
@@ -50,7 +51,7 @@ class ImFaceTraining:
     """One training: ``sizes`` of the model, one of :data:`SIZES`; ``codes`` are the ``studio``'s own or ``learned``;
     ``faces`` of a step with ``surface``, ``bridge`` and ``space`` points each, ``directed`` of them with normals;
     ``near``: how far before and behind the detailed surface the second stage looks, in the model's unit;
-    ``template_steps`` on the mean head alone; ``detail_start`` steps on displacements alone, before Eq. 20;
+    ``template_steps`` on the mean head alone; ``relief_steps`` on displacements alone, before Eq. 20;
     ``detail_share`` of the minutes or steps go to the second stage. ``rates``: learning rates of parameters whose name
     holds a word, relative to the others'. ``parts`` of studio scans are made.
     """
@@ -66,7 +67,7 @@ class ImFaceTraining:
     directed: int
     near: float
     template_steps: int
-    detail_start: int
+    relief_steps: int
     detail_share: float = 0.2
     rates: Mapping[str, float] = field(default_factory=dict)
     parts: int = 14
@@ -82,9 +83,16 @@ class ImFaceTraining:
         """The model's configuration."""
         return SIZES[self.sizes]()
 
-    def stage(self, share: float) -> LoopConfig:
-        """The loop of a stage with its share of the whole training."""
-        return replace(self.loop, steps=int(self.loop.steps * share), minutes=self.loop.minutes * share)
+    def stages(self) -> dict[str, LoopConfig]:
+        """The stages after the template's, and how long each is trained."""
+
+        def part(share: float) -> LoopConfig:
+            return replace(self.loop, steps=int(self.loop.steps * share), minutes=self.loop.minutes * share)
+
+        if not self.model.detail:
+            return {"first": self.loop}
+        relief = {"relief": replace(self.loop, steps=self.relief_steps, minutes=0.0)} if self.relief_steps else {}
+        return {"first": part(1 - self.detail_share), **relief, "detail": part(self.detail_share)}
 
 
 class Step(nn.Module):
@@ -95,7 +103,7 @@ class Step(nn.Module):
         self.model, self.codes, self.config, self.stage = model, codes, config, stage
         for name, parameter in self.named_parameters():
             of_detail = name.startswith("model.detail.") or name == f"codes.learned.{DETAIL}"
-            parameter.requires_grad_(of_detail == (stage == "detail"))
+            parameter.requires_grad_(of_detail == (stage != "first"))
 
     def forward(self, scans: dict[str, Tensor], chosen: Tensor, step: int, progress: float) -> Losses:
         """Named losses of the ``chosen`` (B,) scans."""
@@ -105,7 +113,7 @@ class Step(nn.Module):
         if self.stage == "first":
             field = self.model.field({name: codes[name] for name in (IDENTITY, EXPRESSION)})
             losses = first_stage(field, batch, config.weights, config.directed)
-        elif step < config.detail_start:
+        elif self.stage == "relief":
             losses = displacements(self.model, batch)
         else:
             losses = second_stage(self.model.field(codes), batch, config.weights, config.directed, config.near)
@@ -178,12 +186,12 @@ def train_stage(
     scans: dict[str, Tensor],
     config: ImFaceTraining,
     folder: Path,
-    share: float,
+    schedule: LoopConfig,
 ) -> Loop:
-    """Runs ``first`` or ``detail`` to its end and leaves the averaged weights in ``model`` and ``codes``."""
+    """Runs one of the stages to its end and leaves the averaged weights in ``model`` and ``codes``."""
     step = Step(model, codes, config, stage)
     loop = Loop(
-        config.stage(share),
+        schedule,
         folder,
         step,
         lambda network, chosen, number: network(scans, chosen, number, loop.progress),
@@ -205,7 +213,7 @@ def sampler_of(scans: Path, data: Path, config: ImFaceConfig) -> FaceSampler:
 
 
 def train(config: ImFaceTraining, data: Path, folder: Path, work: Path, start: Path | None) -> Trained:
-    """All three runs on the scans in ``folder``. Raises ``UserError``."""
+    """All runs on the scans in ``folder``. Raises ``UserError``."""
     model, sampler = ImFace(config.model), sampler_of(folder, data, config.model)
     model.start_at(torch.from_numpy(sampler.rest[sampler.marks[list(config.model.landmarks)]]).float())
     if start:
@@ -214,9 +222,10 @@ def train(config: ImFaceTraining, data: Path, folder: Path, work: Path, start: P
         train_template(model, sampler, config.template_steps, work / "template", config.loop)
     scans = read_parts(folder)
     codes = ScanCodes(scans, config.model, config.codes == "learned")
-    runs = [train_stage("first", model, codes, scans, config, work / "first", 1 - config.detail_share)]
-    if model.detail:
-        runs.append(train_stage("detail", model, codes, scans, config, work / "detail", config.detail_share))
+    runs = [
+        train_stage(stage, model, codes, scans, config, work / stage, schedule)
+        for stage, schedule in config.stages().items()
+    ]
     kind = "of FaceScape's people" if only_numbers(scans) else "of studio heads"
     facts = {
         "data": f"{len(scans[IDENTITY])} scans {kind}",

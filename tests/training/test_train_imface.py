@@ -50,7 +50,7 @@ def folder(maker, tmp_path_factory):
 def config():
     facts = ImFaceTraining.read("small")
     loop = replace(facts.loop, steps=10, minutes=0.0, warm_up=1, average=0.0)
-    sizes = {"faces": 2, "surface": 60, "bridge": 8, "space": 50, "directed": 8, "template_steps": 3, "detail_start": 1}
+    sizes = {"faces": 2, "surface": 60, "bridge": 8, "space": 50, "directed": 8, "template_steps": 3, "relief_steps": 1}
     return replace(facts, loop=loop, **sizes)
 
 
