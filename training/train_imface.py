@@ -1,8 +1,8 @@
 """Trains ImFace++ and writes its bundle, in runs one after the other.
 
 ``template``: the Template Mini-Nets alone on the mean head, where they are to start from; ``first``: the disentangled
-deformation fields (Eq. 19); then, all else frozen, the refinement displacement field: ``relief`` on known displacements,
-``detail`` on the detailed surface (Eq. 20).
+deformation fields (Eq. 19); then, all else frozen, the refinement displacement field, ``relief`` on known
+displacements and ``detail`` on the detailed surface (Eq. 20).
 
 ``python -m training.train_imface small --work FOLDER`` makes studio scans and trains, or goes on where it stopped;
 ``--scans`` names a folder of other ones, which ``training.imface_scans`` or ``training.facescape_scans`` have made.

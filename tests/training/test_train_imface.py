@@ -50,7 +50,16 @@ def folder(maker, tmp_path_factory):
 def config():
     facts = ImFaceTraining.read("small")
     loop = replace(facts.loop, steps=10, minutes=0.0, warm_up=1, average=0.0)
-    sizes = {"faces": 2, "surface": 60, "bridge": 8, "space": 50, "directed": 8, "template_steps": 3, "relief_steps": 1}
+    sizes = {
+        "faces": 2,
+        "surface": 60,
+        "bridge": 8,
+        "space": 50,
+        "directed": 8,
+        "template_steps": 3,
+        "relief_steps": 1,
+        "detail_share": 0.2,
+    }
     return replace(facts, loop=loop, **sizes)
 
 
@@ -105,7 +114,7 @@ def test_every_term_counts(folder, config):
 def test_all_three_runs_and_the_bundle(data_folder, folder, config, tmp_path, few_draws):
     work = tmp_path / "work"
     trained = train(config, data_folder, folder, work, None)
-    assert trained.facts["steps"] == 10
+    assert trained.facts["steps"] == 11
     first = (work / "first" / "last.ckpt").stat().st_mtime_ns
     again = train(config, data_folder, folder, work, None).model
     assert (work / "first" / "last.ckpt").stat().st_mtime_ns >= first
