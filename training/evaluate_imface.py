@@ -41,19 +41,22 @@ WIDE_OPEN: Final = 0.9
 """The jawOpen of every third head."""
 PART_REACH: Final = 0.006
 """Metres around eye and lip landmarks on the mean head."""
+DEEP: Final = 3e-4
+"""Metres that skin is moved by at least where a fold counts as deep."""
 PAPER: Final = {"chamfer_mm": 0.511, "fscore_1mm": 96.11, "normal_consistency": 0.956, "ede_mm": 2.383, "tde_mm": 1.620}
 """Tables 1 and 2, on FaceScape: other data than ours."""
 
 
 class KnownScan(NamedTuple):
     """A scan with folds, in metres, and where its vertices (N, 3) lie on the ``neutral`` and on the ``mean`` head;
-    ``seen`` (N,) are those of the skin that the mean head shows.
+    ``seen`` (N,) are those of the skin that the mean head shows; ``relief`` (N,) metres by which folds move them.
     """
 
     scan: Scan
     neutral: Floats
     mean: Floats
     seen: NDArray[np.bool_]
+    relief: Floats
 
 
 def known_scan(maker: ScanMaker, number: int) -> tuple[KnownScan, StudioFactors]:
@@ -66,7 +69,8 @@ def known_scan(maker: ScanMaker, number: int) -> tuple[KnownScan, StudioFactors]
         expression[EXPRESSION_COMPONENTS.index("mouthClose")] = 0
         factors = StudioFactors(identity=factors.identity, expression=expression)
     detail = maker.wrinkles.sample(np.random.default_rng([seed, 1]), factors.expression)
-    return KnownScan(*maker.detailed(factors, detail)), factors
+    known, plain = maker.detailed(factors, detail), maker.detailed(factors, 0 * detail)
+    return KnownScan(*known, np.linalg.norm(known[0].vertices - plain[0].vertices, axis=1)), factors
 
 
 def measure(model: ImFace, known: KnownScan, quality: str, parts: dict[str, Floats]) -> dict[str, float]:
@@ -86,6 +90,8 @@ def measure(model: ImFace, known: KnownScan, quality: str, parts: dict[str, Floa
         **{f"{name}_without_detail": value for name, value in without.items()},
         **deformations(model, found.codes, found.similarity, known, front),
         **near(fine, front, known, parts, model.config.unit),
+        "folds_mm": on_folds(fine, front, known, model.config.unit),
+        "folds_mm_without_detail": on_folds(smooth, front, known, model.config.unit),
         "seconds": seconds,
     }
 
@@ -130,6 +136,14 @@ def near(
         chosen = known.seen[front.source] & (apart < PART_REACH)
         found[name] = float(tree.query(front.vertices[chosen])[0].mean()) * unit * 1000
     return found
+
+
+def on_folds(mesh: trimesh.Trimesh, front: FrontSurface, known: KnownScan, unit: float) -> float:
+    """The mean distance in millimetres from where folds are deep on the scan to the fitted surface."""
+    deep = known.relief[front.source] > DEEP
+    if not deep.any():
+        return float("nan")
+    return float(cKDTree(mesh.sample(300_000, seed=0)).query(front.vertices[deep])[0].mean()) * unit * 1000
 
 
 def main() -> None:

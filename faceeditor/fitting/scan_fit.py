@@ -50,7 +50,7 @@ DISTANCE: Final = 3e3
 NORMAL: Final = 1e2
 LANDMARKS: Final = 3e2
 """Weights of the terms, lengths being in the model's unit; the first two are the paper's λ1 and λ2."""
-PRIOR: Final = {IDENTITY: 0.02, EXPRESSION: 0.6, DETAIL: 0.02}
+PRIOR: Final = {IDENTITY: 0.02, EXPRESSION: 0.6, DETAIL: 0.004}
 """Of Eq. 15: of the square of a component in standard deviations; of an expression weight, which is in [0, 1]."""
 FARTHEST: Final = 0.05
 """A point farther from the face counts as if it were so far: it may belong to hair or clothes."""
