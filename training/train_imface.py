@@ -92,7 +92,8 @@ class ImFaceTraining:
         if not self.model.detail:
             return {"first": self.loop}
         relief = {"relief": replace(self.loop, steps=self.relief_steps, minutes=0.0)} if self.relief_steps else {}
-        return {"first": part(1 - self.detail_share), **relief, "detail": part(self.detail_share)}
+        last = {"detail": part(self.detail_share)} if self.detail_share else {}
+        return {"first": part(1 - self.detail_share), **relief, **last}
 
 
 class Step(nn.Module):
