@@ -24,7 +24,6 @@ from faceeditor.cli.common import (
     opened,
 )
 from faceeditor.errors import UserError
-from faceeditor.faces.scan import SCAN_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +56,8 @@ def fit(
     json: Json = False,
 ) -> None:
     """Make a face from a photo or from a 3D scan."""
+    from faceeditor.faces.scan import SCAN_SUFFIXES
+
     face_path(out)
     is_scan = intrinsics is not None or source.suffix.lower() in SCAN_SUFFIXES
     corners = None if box is None else _box(box)
