@@ -36,7 +36,6 @@ from training.loop import Loop, LoopConfig, Losses
 from training.studio.head import HeadModel
 
 CONFIGS: Final = Path(__file__).parent / "configs"
-POINTS: Final = ("surface", "bridge", "space")
 OF_SURFACE: Final = ("surface", "normals", "neutral", "template", "matched", "detailed", "detailed_normals")
 OF_SPACE: Final = ("space", "distance", "gradient")
 RELIEF: Final = 1e-3
@@ -106,7 +105,7 @@ class Step(nn.Module):
             of_detail = name.startswith("model.detail.") or name == f"codes.learned.{DETAIL}"
             parameter.requires_grad_(of_detail == (stage != "first"))
 
-    def forward(self, scans: dict[str, Tensor], chosen: Tensor, step: int, progress: float) -> Losses:
+    def forward(self, scans: dict[str, Tensor], chosen: Tensor, progress: float) -> Losses:
         """Named losses of the ``chosen`` (B,) scans."""
         config = self.config
         codes = self.codes.of(scans, chosen)
@@ -195,7 +194,7 @@ def train_stage(
         schedule,
         folder,
         step,
-        lambda network, chosen, number: network(scans, chosen, number, loop.progress),
+        lambda network, chosen, number: network(scans, chosen, loop.progress),
         groups(step, config),
     )
     scans = loop.fabric.to_device(scans)

@@ -87,8 +87,8 @@ def test_one_scan_is_learned(folder, config):
     step = step_of(model, scans, replace(config, surface=200, space=150))
     optimiser = torch.optim.Adam(groups(step, config))
     totals = []
-    for number in range(60):
-        losses = step(scans, torch.tensor([0]), number, 0.0)
+    for _ in range(60):
+        losses = step(scans, torch.tensor([0]), 0.0)
         optimiser.zero_grad()
         losses["total"].backward()
         torch.nn.utils.clip_grad_norm_(step.parameters(), config.loop.clip)
