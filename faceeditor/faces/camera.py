@@ -11,6 +11,9 @@ Array = NDArray[np.float64]
 TARGET = np.array([0.0, 0.02, 0.0])
 """The point, in head space metres, that a camera turns around unless it is panned."""
 
+OPENGL = np.diag([1.0, -1.0, -1.0])
+"""From the camera's OpenCV axes (right, down, forward) to OpenGL's (right, up, backward), (3, 3), and back."""
+
 NEAR, FAR = 0.05, 10.0
 """Clipping planes in metres."""
 

@@ -1,0 +1,229 @@
+"""The tri-plane head: a whole head as a signed distance field that three feature planes hold (triplane-head-2d-gan).
+
+F_id is the head at rest: planes are generated from the identity code once, and a small net reads distances from them.
+F_ex moves the head at rest to an expression. Lengths are in the model's own unit everywhere but in the last part of
+:class:`TriplaneHead`, which speaks head space and metres; the head lies in the ball of radius 1. Distances are negative
+inside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceeditor.faces.latents import Codes, Space
+from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.models.bundle import Bundle, misfit
+from faceeditor.models.memo import Memo, fingerprint
+from faceeditor.models.root_finding import Roots, find_roots, with_gradient
+from faceeditor.models.triplane_deformation import BoundDeformation, Deformation, DeformationConfig
+from faceeditor.models.triplane_layers import BoundMLP, CodedMLP, PlaneGenerator, as_rows, sample_planes
+
+CHUNK: Final = 8192
+"""Points evaluated at once where nothing asks for gradients: what lies between stays in the cache."""
+
+
+@dataclass(frozen=True)
+class TriplaneConfig:
+    """Sizes of the model; the thesis' (sections 4.2.2 and 4.3.2) are the defaults.
+
+    ``planes`` cells a side with ``features`` each, generated with ``channels`` before the last layer, enlarged
+    ``scale`` times, normalised by ``norm``; ``width`` and ``hidden``: of the decoder; ``skip``: before which of its
+    layers its input joins again. Without ``planes`` the decoder sees point and code instead: the NPM baseline.
+    ``deformation``: of F_ex.
+
+    ``unit`` metres and ``origin``, metres in head space, are the similarity from the model's space to head space.
+    """
+
+    identity_dims: int = 512
+    expression_dims: int = 200
+    planes: int = 256
+    features: int = 32
+    channels: int = 64
+    scale: int = 4
+    norm: Literal["batch", "none"] = "batch"
+    width: int = 256
+    hidden: int = 4
+    skip: int = 0
+    deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    unit: float = 0.16
+    origin: tuple[float, float, float] = (0.0, 0.015, -0.015)
+
+    @classmethod
+    def small(cls) -> Self:
+        """Sizes that train and draw on two cores."""
+        return cls(
+            identity_dims=128,
+            expression_dims=64,
+            planes=128,
+            features=16,
+            channels=16,
+            scale=1,
+            norm="none",
+            width=64,
+            deformation=DeformationConfig(kind="blend", width=128, hidden=4, skip=0, octaves=4),
+        )
+
+    @classmethod
+    def npm(cls) -> Self:
+        """The coordinate network that the thesis compares with (section 5.2.2): 8 layers of 1024."""
+        return cls(planes=0, features=0, width=1024, hidden=8, skip=4)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """The configuration that a bundle holds."""
+        changed = {"deformation": DeformationConfig(**stored["deformation"]), "origin": tuple(stored["origin"])}
+        return cls(**{**stored, **changed})
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadField:
+    """One head, or a batch of heads: all that its codes make, ready to be asked for points.
+
+    Codes may have leading batch dimensions; points then have the same: (..., N, 3). Everything has gradients to the
+    points and to the codes. ``rows`` are the planes (:func:`faceeditor.models.triplane_layers.as_rows`), ``decoder``
+    reads them. Without ``motion`` the head is at rest.
+    """
+
+    rows: Tensor | None
+    decoder: BoundMLP
+    motion: BoundDeformation | None = None
+
+    def one(self, number: int) -> "HeadField":
+        """The head at rest with this ``number`` in a batch."""
+        biases = tuple(bias if bias.dim() == 1 else bias[number] for bias in self.decoder.biases)
+        decoder = BoundMLP(self.decoder.weights, biases, self.decoder.skip)
+        return HeadField(None if self.rows is None else self.rows[number], decoder)
+
+    def sdf(self, points: Tensor) -> Tensor:
+        """F_id: signed distances (..., N) at ``points`` (..., N, 3) of the head at rest."""
+        seen = points if self.rows is None else torch.cat([points, sample_planes(self.rows, points)], dim=-1)
+        return self.decoder(seen)[..., 0]
+
+    def sdf_and_gradient(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Signed distances (..., N) at rest and their gradients (..., N, 3) at ``points`` (..., N, 3).
+
+        Both can be differentiated again where gradients are recorded.
+        """
+        recording = torch.is_grad_enabled()
+        with torch.enable_grad():
+            at = points if recording and points.requires_grad else points.detach().requires_grad_()
+            value = self.sdf(at)
+            (gradient,) = torch.autograd.grad(value.sum(), at, create_graph=recording)
+        return (value, gradient) if recording else (value.detach(), gradient)
+
+    def posed(self, points: Tensor) -> Tensor:
+        """Where the expression takes ``points`` (..., N, 3) of the head at rest."""
+        return points if self.motion is None else points + self.motion(points)
+
+    def at_rest(self, points: Tensor, guesses: Tensor | None = None) -> Roots:
+        """Eq. 4.22: the points of one head at rest that its expression takes to ``points`` (N, 3), searched for from
+        ``guesses`` (G, N, 3), else from the points themselves; with gradients to codes where they are recorded.
+        """
+        tries = points.detach()[None] if guesses is None else guesses
+        roots = find_roots(self.posed, points.detach(), tries)
+        if not torch.is_grad_enabled():
+            return roots
+        found = with_gradient(self.posed, roots.points, points)
+        return Roots(found, roots.residual, roots.arrived, roots.evaluations)
+
+
+class TriplaneHead(nn.Module):
+    """The tri-plane head, and the NPM baseline by configuration."""
+
+    name: str
+    spaces: Mapping[str, Space]
+
+    def __init__(self, config: TriplaneConfig) -> None:
+        super().__init__()
+        self.config = config
+        dims = config.identity_dims
+        self.generator = (
+            PlaneGenerator(dims, config.features, config.planes, config.channels, config.scale, config.norm)
+            if config.planes
+            else None
+        )
+        inputs, codes = (3 + config.features, 0) if config.planes else (3, dims)
+        self.decoder = CodedMLP(inputs, codes, 1, config.width, config.hidden, config.skip)
+        self.decoder.start_as_sphere()
+        self.deformation = Deformation(config.deformation, config.expression_dims, dims)
+        self._planes: Memo[HeadField] = Memo(4)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
+        """The model of a bundle, frozen, on ``device``. Raises ``UserError`` when its weights do not fit."""
+        try:
+            model = cls(TriplaneConfig.from_json(bundle.configuration))
+            tensors = {name: v.float() if v.is_floating_point() else v for name, v in bundle.tensors.items()}
+            model.load_state_dict(tensors)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise misfit(bundle) from error
+        model.name, model.spaces = bundle.name, bundle.spaces
+        return model.to(device).eval().requires_grad_(False)
+
+    def field(self, codes: Mapping[str, Tensor]) -> HeadField:
+        """The head of ``codes`` (..., dims) with gradients to them; planes are made here and nowhere else.
+
+        ``identity`` is asked for; without ``expression`` the head is at rest.
+        """
+        identity = codes.get(IDENTITY)
+        if identity is None:
+            raise ValueError("a head has an identity code")
+        return self.expressed(self._head(identity), codes)
+
+    def expressed(self, head: HeadField, codes: Mapping[str, Tensor]) -> HeadField:
+        """``head``, the one of ``codes``, with their expression; the planes are those it has already."""
+        expression = codes.get(EXPRESSION)
+        motion = None if expression is None else self.deformation.bind(expression, codes[IDENTITY])
+        return HeadField(head.rows, head.decoder, motion)
+
+    def _head(self, identity: Tensor) -> HeadField:
+        if self.generator is None:
+            return HeadField(None, self.decoder.bind(identity))
+        return HeadField(as_rows(self.generator(identity)), self.decoder.bind(identity[..., :0]))
+
+    # Use, in head space and metres
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.deformation.rest.device
+
+    @torch.no_grad()
+    def bound(self, codes: Codes) -> HeadField:
+        """The head of ``codes``, without gradients; a person's planes are remembered."""
+        tensors = {name: self._tensor(code) for name, code in codes.items()}
+        head = self._planes.get(fingerprint([codes[IDENTITY]]), lambda: self._head(tensors[IDENTITY]))
+        return self.expressed(head, tensors)
+
+    def sdf_at_rest(self, points: NDArray[Any], codes: Codes) -> NDArray[np.float32]:
+        """Signed distances (N,) of ``points`` (N, 3) in head space to the person's head at rest, metres."""
+        head, own = self.bound({IDENTITY: codes[IDENTITY]}), self.own(points)
+        with torch.no_grad():
+            found = torch.cat([head.sdf(part) for part in torch.split(own, CHUNK)])
+        return np.asarray(found.cpu().numpy() * self.config.unit, np.float32)
+
+    def posed(self, points: NDArray[Any], codes: Codes) -> NDArray[np.float32]:
+        """Where the expression takes ``points`` (N, 3) of the head at rest; both in head space."""
+        head, own = self.bound(codes), self.own(points)
+        with torch.no_grad():
+            return self.head(torch.cat([head.posed(part) for part in torch.split(own, CHUNK)]))
+
+    def own(self, points: NDArray[Any]) -> Tensor:
+        """``points`` (..., 3) of head space in the model's space and unit."""
+        return self._tensor((points - np.asarray(self.config.origin)) / self.config.unit)
+
+    def head(self, points: Tensor) -> NDArray[np.float32]:
+        """``points`` (..., 3) of the model's space in head space."""
+        return np.asarray(points.cpu().numpy() * self.config.unit + self.config.origin, np.float32)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.tensor(np.asarray(array, np.float32), device=self.device)
