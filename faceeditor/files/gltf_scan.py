@@ -16,6 +16,7 @@ from typing import Any, Final
 import DracoPy
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from faceeditor.errors import UserError
 from faceeditor.faces.scan import Picture, Points, Scan, joined
@@ -30,6 +31,8 @@ UNDERSTOOD: Final = {DRACO, "KHR_mesh_quantization", "EXT_texture_webp"}
 """Extensions of the geometry that are read; others matter only when the file requires them."""
 HARMLESS: Final = ("KHR_materials_", "KHR_lights_", "KHR_texture_", "KHR_xmp", "ADOBE_materials_", "EXT_texture_")
 """Extensions that do not change where the vertices are."""
+MOST_UNBACKED: Final = 1_000_000
+"""Rows of an accessor that has no bytes for them, only a list of the few that are not zero."""
 
 _KINDS: Final = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS: Final = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -161,7 +164,7 @@ class _Document:
         """The numbers (count, width) of an accessor (section 3.6.2)."""
         entry = self._header["accessors"][number]
         kind, width, count = np.dtype(_KINDS[entry["componentType"]]), _WIDTHS[entry["type"]], _natural(entry["count"])
-        if count > MOST_VERTICES * 6:
+        if count > (MOST_VERTICES * 6 if "bufferView" in entry else MOST_UNBACKED):
             raise ValueError("an accessor claims too much")
         if "bufferView" in entry:
             values = self._table(entry["bufferView"], entry.get("byteOffset", 0), kind, width, count)
@@ -266,17 +269,9 @@ def _matrix(node: dict[str, Any]) -> Points:
     """A node's matrix (4, 4) (section 3.5.3)."""
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
-    x, y, z, w = np.array(node.get("rotation", (0, 0, 0, 1)), np.float64)
-    turn = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
     matrix = np.eye(4)
-    matrix[:3, :3] = turn * np.array(node.get("scale", (1, 1, 1)), np.float64)
-    matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64)
+    matrix[:3, :3] = Rotation.from_quat(node.get("rotation", (0, 0, 0, 1))).as_matrix() * node.get("scale", (1, 1, 1))
+    matrix[:3, 3] = node.get("translation", (0, 0, 0))
     return matrix
 
 

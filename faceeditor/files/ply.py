@@ -21,14 +21,23 @@ _SIZED: Final = "int8 uint8 int16 uint16 int32 uint32 float32 float64".split()
 _CODES: Final = "i1 u1 i2 u2 i4 u4 f4 f8".split()
 _KINDS: Final = dict(zip([*_NAMES, *_SIZED, "int64", "uint64"], [*_CODES, *_CODES, "i8", "u8"], strict=True))
 _UV_NAMES: Final = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
+_DOUBLE: Final = np.dtype(np.float64)
+_ORDERS: Final[dict[str, Literal["=", "<", ">"]]] = {
+    "ascii": "=",
+    "binary_little_endian": "<",
+    "binary_big_endian": ">",
+}
+
+Bytes = NDArray[np.uint8]
 
 
 class Property(NamedTuple):
-    """One named number of an element, or a list of numbers with its length before it."""
+    """One named number of an element, or a list of numbers with its length before it; as the body stores them."""
 
     name: str
     kind: np.dtype[Any]
     length_kind: np.dtype[Any] | None
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -55,20 +64,24 @@ def read_ply(data: bytes) -> tuple[Scan, str | None]:
 
     Raises ``EOFError`` where the header claims more than the file has, ``ValueError`` and the like for other damage.
     """
-    elements, text, big, texture, start = _header(data)
-    least = sum(_least_size(element, text) for element in elements)
-    if least > len(data) - start + 1:
+    elements, text, texture, start = _header(data)
+    body = np.frombuffer(data, np.uint8, offset=start)
+    least = sum(element.count * _least_size(element, text) for element in elements)
+    if least > len(body) + 1:
         raise EOFError("the header claims more than there is")
-    body = _Text(data[start:]) if text else _Binary(data[start:], big)
+    if text:
+        body = numbers(data[start:].decode("latin-1")).view(np.uint8)
     tables: dict[str, Columns] = {}
     position = 0
     for element in elements:
-        tables[element.name], position = _read_element(element, body, position)
+        if element.count and element.properties:
+            read = _read_alike(element, body, position) or _read_unlike(element, body, position)
+            tables[element.name], position = read
     return _scan(tables), texture
 
 
-def _header(data: bytes) -> tuple[list[Element], bool, bool, str | None, int]:
-    """The elements, whether they are text, whether big-endian, the texture's name, and where the header ends."""
+def _header(data: bytes) -> tuple[list[Element], bool, str | None, int]:
+    """The elements, whether the body is text, the texture's name, and where the header ends."""
     mark = data.find(b"end_header", 0, LONGEST_HEADER)
     end = data.find(b"\n", mark)
     if not data.startswith(b"ply") or mark < 0 or end < 0:
@@ -76,21 +89,18 @@ def _header(data: bytes) -> tuple[list[Element], bool, bool, str | None, int]:
     elements: list[Element] = []
     form, texture = "", None
     for line in data[:mark].decode("latin-1").splitlines():
-        words = line.split()
-        match words:
+        match line.split():
             case ["format", form, *_]:
                 pass
             case ["element", name, count]:
                 elements.append(Element(name, _count(count), []))
             case ["property", "list", length_kind, kind, name]:
-                elements[-1].properties.append(Property(name, np.dtype(_KINDS[kind]), np.dtype(_KINDS[length_kind])))
+                elements[-1].properties.append(_property(name, kind, length_kind, form))
             case ["property", kind, name]:
-                elements[-1].properties.append(Property(name, np.dtype(_KINDS[kind]), None))
+                elements[-1].properties.append(_property(name, kind, None, form))
             case ["comment", word, *_] if word.lower() == "texturefile":
                 texture = line.split(maxsplit=2)[2].strip()
-    if form not in ("ascii", "binary_little_endian", "binary_big_endian"):
-        raise ValueError(f"unknown PLY format {form}")
-    return elements, form == "ascii", form == "binary_big_endian", texture, end + 1
+    return elements, form == "ascii", texture, end + 1
 
 
 def _count(word: str) -> int:
@@ -99,116 +109,87 @@ def _count(word: str) -> int:
     return int(word)
 
 
+def _property(name: str, kind: str, length_kind: str | None, form: str) -> Property:
+    """What the header says of a property; the numbers of text have all become doubles."""
+    order, whole = _ORDERS[form], _KINDS[kind][0] != "f"
+    kinds = [None if word is None else np.dtype(_KINDS[word]).newbyteorder(order) for word in (kind, length_kind)]
+    if form == "ascii":
+        kinds = [None if stored is None else _DOUBLE for stored in kinds]
+    return Property(name, kinds[0] or _DOUBLE, kinds[1], whole)
+
+
 def _least_size(element: Element, text: bool) -> int:
-    """Bytes that the element's rows need at least: empty lists; in text one digit and one blank a number."""
+    """Bytes that a row needs at least: empty lists; in text one digit and one blank a number."""
     if text:
-        return element.count * 2 * len(element.properties)
-    return element.count * sum((entry.length_kind or entry.kind).itemsize for entry in element.properties)
+        return 2 * len(element.properties)
+    return sum((entry.length_kind or entry.kind).itemsize for entry in element.properties)
 
 
-class _Text:
-    """The body as numbers; every size is one number."""
-
-    def __init__(self, data: bytes) -> None:
-        self.units: NDArray[Any] = numbers(data.decode("latin-1"))
-
-    def size(self, kind: np.dtype[Any]) -> int:
-        return 1
-
-    def view(self, block: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
-        """The values of ``kind`` in a block (rows, units)."""
-        return block if kind.kind == "f" else np.rint(block).astype(np.int64)
-
-
-class _Binary:
-    """The body as bytes."""
-
-    def __init__(self, data: bytes, big: bool) -> None:
-        self.units: NDArray[Any] = np.frombuffer(data, np.uint8)
-        self._order: Literal[">", "<"] = ">" if big else "<"
-
-    def size(self, kind: np.dtype[Any]) -> int:
-        return kind.itemsize
-
-    def view(self, block: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
-        """The values of ``kind`` in a block (rows, units)."""
-        values: NDArray[Any] = np.ascontiguousarray(block).view(kind.newbyteorder(self._order))
-        return values.astype(kind)
-
-
-def _read_element(element: Element, body: _Text | _Binary, position: int) -> tuple[Columns, int]:
-    """The columns of an element that starts at ``position``, and where it ends."""
-    if not element.count or not element.properties:
-        return {}, position
-    alike = _read_alike(element, body, position)
-    return alike or _read_unlike(element, body, position)
-
-
-def _read_alike(element: Element, body: _Text | _Binary, position: int) -> tuple[Columns, int] | None:
-    """Like :func:`_read_element`, all rows at once; ``None`` where their lists are not all as long as the first."""
-    spans, width = [], 0
-    for entry in element.properties:
+def _read_alike(element: Element, body: Bytes, position: int) -> tuple[Columns, int] | None:
+    """The columns of an element that starts at ``position``, and where it ends, all rows at once; ``None`` where its
+    lists are not all as long as the first.
+    """
+    fields: list[tuple[str, np.dtype[Any], tuple[int, ...]]] = []
+    for number, entry in enumerate(element.properties):
         length = 1
         if entry.length_kind is not None:
-            step = body.size(entry.length_kind)
-            here = body.units[position + width : position + width + step]
-            length = int(body.view(here[None], entry.length_kind)[0, 0])
-            width += step
-        spans.append((width, length))
-        width += max(length, 0) * body.size(entry.kind)
-    end = position + element.count * width
-    if end > len(body.units):
+            length = _length(body, position + np.dtype(fields).itemsize, entry.length_kind)
+            fields.append((f"length {number}", entry.length_kind, ()))
+        fields.append((f"{number}", entry.kind, (length,)))
+    row = np.dtype(fields)
+    end = position + element.count * row.itemsize
+    if end > len(body):
         return None
-    rows = body.units[position:end].reshape(element.count, width)
+    rows = np.frombuffer(body, row, element.count, position)
     columns: Columns = {}
-    for entry, (start, length) in zip(element.properties, spans, strict=True):
-        values = body.view(rows[:, start : start + length * body.size(entry.kind)], entry.kind)
-        if entry.length_kind is None:
-            columns[entry.name] = values[:, 0]
-            continue
-        lengths = body.view(rows[:, start - body.size(entry.length_kind) : start], entry.length_kind)
-        if length < 0 or (lengths != length).any():
+    for number, entry in enumerate(element.properties):
+        values = rows[f"{number}"]
+        lengths = np.full(element.count, values.shape[1])
+        if entry.length_kind is not None and (rows[f"length {number}"] != lengths).any():
             return None
-        columns[entry.name] = Lists(np.full(element.count, length, np.int64), values.reshape(-1))
+        columns[entry.name] = _column(entry, lengths, values.reshape(-1))
     return columns, end
 
 
-def _read_unlike(element: Element, body: _Text | _Binary, position: int) -> tuple[Columns, int]:
-    """Like :func:`_read_element`, row by row, for lists of many lengths."""
-    places: dict[str, list[int]] = {entry.name: [] for entry in element.properties}
-    lengths: dict[str, list[int]] = {entry.name: [] for entry in element.properties}
-    most = len(body.units)
+def _read_unlike(element: Element, body: Bytes, position: int) -> tuple[Columns, int]:
+    """Like :func:`_read_alike`, row by row, for lists of many lengths."""
+    places: list[list[int]] = [[] for _ in element.properties]
+    lengths: list[list[int]] = [[] for _ in element.properties]
     for _ in range(element.count):
-        for name, kind, length_kind in element.properties:
+        for number, (_, kind, length_kind, _) in enumerate(element.properties):
             length = 1
             if length_kind is not None:
-                step = body.size(length_kind)
-                length = _one(body, position, length_kind)
-                lengths[name].append(length)
-                position += step
-            places[name].append(position)
-            position += length * body.size(kind)
-            if length < 0 or position > most:
-                raise EOFError("a list is longer than the file")
+                length = _length(body, position, length_kind)
+                position += length_kind.itemsize
+            lengths[number].append(length)
+            places[number].append(position)
+            position += length * kind.itemsize
+        if position > len(body):
+            raise EOFError("a list is longer than the file")
     columns: Columns = {}
-    for entry in element.properties:
-        counts = np.array(lengths[entry.name] or [1] * element.count, np.int64)
-        size = body.size(entry.kind)
-        starts = np.repeat(np.array(places[entry.name], np.int64), counts)
-        within = np.arange(len(starts)) - np.repeat(np.cumsum(counts) - counts, counts)
-        units = (starts + within * size)[:, None] + np.arange(size)
-        values = body.view(body.units[units], entry.kind).reshape(-1)
-        columns[entry.name] = values if entry.length_kind is None else Lists(counts, values)
+    for entry, counts, starts in zip(element.properties, map(np.array, lengths), map(np.array, places), strict=True):
+        size = entry.kind.itemsize
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        units = (np.repeat(starts, counts) + within * size)[:, None] + np.arange(size)
+        columns[entry.name] = _column(entry, counts, body[units].view(entry.kind).reshape(-1))
     return columns, position
 
 
-def _one(body: _Text | _Binary, position: int, kind: np.dtype[Any]) -> int:
-    """One length; bytes are read by Python, which is faster than by numpy for single ones."""
-    if position >= len(body.units):
+def _length(body: Bytes, position: int, kind: np.dtype[Any]) -> int:
+    """The length of one list."""
+    if position + kind.itemsize > len(body):
         raise EOFError("the file ends within a list")
-    if kind.itemsize == 1 or isinstance(body, _Text):
-        return int(body.units[position])
-    return int(body.view(body.units[position : position + kind.itemsize][None], kind)[0, 0])
+    length = int(np.frombuffer(body, kind, 1, position)[0])
+    if not 0 <= length <= len(body):
+        raise EOFError("a list is longer than the file")
+    return length
+
+
+def _column(entry: Property, lengths: NDArray[np.int64], values: NDArray[Any]) -> NDArray[Any] | Lists:
+    """A property's values as they are meant."""
+    of_text = entry.whole and values.dtype.kind == "f"
+    values = np.rint(values).astype(np.int64) if of_text else values.astype(values.dtype.newbyteorder("="))
+    return values if entry.length_kind is None else Lists(lengths, values)
 
 
 def _scan(tables: dict[str, Columns]) -> Scan:

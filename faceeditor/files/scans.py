@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
+from trimesh.exchange.stl import load_stl_binary
 
 from faceeditor.errors import UserError
 from faceeditor.faces.scan import Picture, Points, Scan
@@ -35,7 +36,7 @@ FARTHEST: Final = 1e15
 Number = TypeVar("Number", bound=np.generic)
 
 _STL_HEADER: Final = 84
-_STL_TRIANGLE: Final = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("rest", "<u2")])
+_STL_TRIANGLE: Final = 50
 _STL_CORNER: Final = re.compile(r"\bvertex\s([^\n\r]*)", re.IGNORECASE)
 
 
@@ -120,8 +121,8 @@ def _read_stl(file: Path, _: Intrinsics | None) -> Scan:
     """STL has no vertices, only corners: those that lie in one place become one vertex."""
     data = file.read_bytes()
     told = int.from_bytes(data[80:_STL_HEADER], "little")
-    if _STL_HEADER + told * _STL_TRIANGLE.itemsize == len(data):
-        corners = np.frombuffer(data, _STL_TRIANGLE, told, _STL_HEADER)["corners"].reshape(-1, 3)
+    if _STL_HEADER + told * _STL_TRIANGLE == len(data):
+        corners = load_stl_binary(io.BytesIO(data))["vertices"]
     elif data[:5].lower() == b"solid" and b"\0" not in data:
         if b"endsolid" not in data.lower()[-4096:]:
             raise EOFError
