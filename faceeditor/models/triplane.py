@@ -50,8 +50,8 @@ class TriplaneConfig:
     hidden: int = 4
     skip: int = 0
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
-    unit: float = 0.16
-    origin: tuple[float, float, float] = (0.0, 0.015, -0.015)
+    unit: float = 0.17
+    origin: tuple[float, float, float] = (0.0, 0.02, -0.03)
 
     @classmethod
     def small(cls) -> Self:

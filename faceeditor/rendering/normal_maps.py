@@ -131,9 +131,13 @@ class NormalPainter:
     def draw(self, camera: Camera, size: int) -> Tensor:
         """The normal map (3, S, S)."""
         corners = self.vertices[self.faces]
-        ids = self.rasteriser.visible(Scene(corners, len(corners)), camera, size, 1)[0].ravel()
-        pixels = torch.from_numpy(np.flatnonzero(ids != NOTHING))
-        faces = self.faces[ids[pixels.numpy()]]
+        return self.shaded(self.rasteriser.visible(Scene(corners, len(corners)), camera, size, 1)[0], camera)
+
+    def shaded(self, ids: NDArray[np.int32], camera: Camera) -> Tensor:
+        """The normal map (3, S, S) where it is known which triangle each pixel shows: ``ids`` (S, S)."""
+        size = len(ids)
+        pixels = torch.from_numpy(np.flatnonzero(ids.ravel() != NOTHING))
+        faces = self.faces[ids.ravel()[pixels.numpy()]]
         origin, ways = pixel_rays(camera, size, pixels)
         share, _ = meet(origin, ways, torch.from_numpy(self.vertices[faces]))
         seen = functional.normalize((share[..., None] * torch.from_numpy(self.normals[faces])).sum(1), dim=-1)

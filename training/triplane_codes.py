@@ -1,0 +1,40 @@
+"""The codes that the tri-plane head is trained with: the studio's own, or learned ones (an auto-decoder)."""
+
+import torch
+from torch import Tensor, nn
+
+from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.models.triplane import TriplaneConfig
+
+
+class HeadCodes(nn.Module):
+    """A code for every head and one for every expression of every head; ``learned`` ones start as N(0, 1) and have
+    sparse gradients, for only those of a step's heads are touched.
+    """
+
+    def __init__(self, heads: dict[str, Tensor], config: TriplaneConfig, learned: bool) -> None:
+        super().__init__()
+        count, expressions = heads[EXPRESSION].shape[:2]
+        self.learned, self.expressions = learned, expressions
+        self.tables = nn.ModuleDict(
+            {
+                IDENTITY: nn.Embedding(count, config.identity_dims, sparse=True),
+                EXPRESSION: nn.Embedding(count * expressions, config.expression_dims, sparse=True),
+            }
+        )
+        if not learned:
+            with torch.no_grad():
+                for name, table in self.tables.items():
+                    known = heads[name].flatten(0, -2)
+                    table.weight.zero_()[:, : known.shape[1]] = known[:, : table.weight.shape[1]]
+            self.requires_grad_(False)
+
+    def identity(self, heads: Tensor) -> Tensor:
+        """Codes (B, dims) of ``heads`` (B,)."""
+        found: Tensor = self.tables[IDENTITY](heads)
+        return found
+
+    def expression(self, heads: Tensor, numbers: Tensor) -> Tensor:
+        """Codes (B, dims) of the expressions with ``numbers`` (B,) of ``heads`` (B,)."""
+        found: Tensor = self.tables[EXPRESSION](heads * self.expressions + numbers)
+        return found

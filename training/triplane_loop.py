@@ -1,0 +1,90 @@
+"""The training loop with two more optimisers: one for codes that are learned, one for the discriminator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.loop import Loop, LoopConfig, Losses, make_fabric, rate
+from training.triplane_discriminator import discriminator_loss
+
+
+@dataclass(frozen=True)
+class OtherRates:
+    """Learning rates of ``codes`` (SparseAdam) and of the ``discriminator`` (SGD); ``clip`` of the codes' gradients."""
+
+    codes: float = 1e-3
+    discriminator: float = 2e-4
+    clip: float = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Normal maps (B, 3, S, S): the ``drawn`` ones of a step and ``real`` ones."""
+
+    drawn: Tensor
+    real: Tensor
+
+
+class AdversarialLoop(Loop):
+    """Trains ``network`` by AdamW, ``codes`` by SparseAdam where they are learned, and the ``discriminator`` by SGD.
+
+    ``loss_of`` gives named losses and, where maps were drawn, puts them in :attr:`shown`; the discriminator learns from
+    them with the ``weight`` of L_d.
+    """
+
+    def __init__(
+        self,
+        config: LoopConfig,
+        folder: Path,
+        network: nn.Module,
+        loss_of: Callable[[nn.Module, Any, int], Losses],
+        codes: nn.Module,
+        discriminator: nn.Module,
+        rates: OtherRates,
+        weight: float,
+    ) -> None:
+        fabric = make_fabric(config)
+        self.other_rates, self.weight = rates, weight
+        self.shown: Shown | None = None
+        scorer = torch.optim.SGD(discriminator.parameters(), lr=rates.discriminator)
+        self.discriminator, self._scorer = fabric.setup(discriminator, scorer)
+        self.codes: nn.Module = fabric.to_device(codes)
+        learned = [table for table in codes.parameters() if table.requires_grad]
+        self._coder = fabric.setup_optimizers(torch.optim.SparseAdam(learned, lr=rates.codes)) if learned else None
+        super().__init__(config, folder, network, loss_of, fabric=fabric)
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state() | {"discriminator": self.discriminator, "scorer": self._scorer, "codes": self.codes}
+        return state | ({"coder": self._coder} if self._coder else {})
+
+    def _train_on(self, batch: Any) -> Losses:
+        self.shown = None
+        share = rate(self.progress, self.step, self.config.warm_up)
+        losses = super()._train_on(batch)
+        if self._coder:
+            self._learn_codes(share)
+        self._scorer.zero_grad()
+        return losses if self.shown is None or not self.weight else {**losses, **self._learn_to_tell(self.shown, share)}
+
+    def _learn_codes(self, share: float) -> None:
+        assert self._coder is not None
+        for group in self._coder.param_groups:
+            group["lr"] = share * self.other_rates.codes
+            for table in group["params"]:
+                if table.grad is not None:
+                    slope = table.grad.coalesce()
+                    table.grad = slope * min(1.0, self.other_rates.clip / max(float(slope.values().norm()), 1e-12))
+        self._coder.step()
+        self._coder.zero_grad()
+
+    def _learn_to_tell(self, shown: Shown, share: float) -> Losses:
+        for group in self._scorer.param_groups:
+            group["lr"] = share * self.other_rates.discriminator
+        found = discriminator_loss(self.discriminator, shown.real, shown.drawn)
+        self.fabric.backward(self.weight * found["total"])
+        self._scorer.step()
+        return {"d": found["d"], "r1": found["r1"]}
