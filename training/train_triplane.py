@@ -138,7 +138,7 @@ class IdentityStep(nn.Module):
         head = self.model.field({IDENTITY: codes})
         losses = {} if points is None else point_losses(head, points, weights)
         if head.rows is not None:
-            losses |= plane_losses(head.rows, self.model.config.features, weights)
+            losses |= plane_losses(head.rows, weights)
         return losses, self.drawn(head, views, count) if views else None
 
     def drawn(self, heads: HeadField, views: list[int], count: int) -> Tensor:
@@ -212,7 +212,7 @@ class Trainer:
         config = self.config
         weights = config.weights_at(loop.progress)
         count = self.heads["maps"].shape[1]
-        drawing = weights.in_pictures and number % config.every == 0
+        drawing = weights.in_pictures and (number + 1) % config.every == 0
         views = torch.randint(count, (config.drawn,)).tolist() if drawing else []
         points = self._points(chosen) if weights.in_space else None
         losses, drawn = network(self.codes.identity(chosen), points, views, weights, count)

@@ -1,5 +1,6 @@
 """The objectives of the tri-plane head (Table 4.1 and section 4.3.3 of the thesis). Sums over points are means."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Self
 
@@ -79,14 +80,17 @@ def point_losses(head: HeadField, points: Points, weights: TriplaneWeights) -> d
     Eq. 4.3's. Eq. 4.3 takes the absolute value, which is not printed.
     """
     count = points.surface.shape[-2]
-    distance, slope = head.sdf_and_gradient(torch.cat([points.surface, points.ball], dim=-2))
+    places, losses = torch.cat([points.surface, points.ball], dim=-2), {}
+    if weights.sn or weights.eik:
+        distance, slope = head.sdf_and_gradient(places)
+        losses["eik"] = (slope.norm(dim=-1) - 1).abs().mean()
+        losses["sn"] = (1 - functional.cosine_similarity(slope[..., :count, :], points.normals, dim=-1)).mean()
+    else:
+        distance = head.sdf(places)
     on, anywhere = distance[..., :count], distance[..., count:]
-    losses = {"eik": (slope.norm(dim=-1) - 1).abs().mean()}
     if weights.ss:
         near = head.sdf(points.near) - points.near_sdf
         losses["ss"] = torch.cat([on, near], dim=-1).abs().mean()
-    if weights.sn:
-        losses["sn"] = (1 - functional.cosine_similarity(slope[..., :count, :], points.normals, dim=-1)).mean()
     if weights.nsp:
         losses["nsp"] = torch.exp(-ALPHA * anywhere.abs()).mean()
     if weights.edr:
@@ -97,16 +101,16 @@ def point_losses(head: HeadField, points: Points, weights: TriplaneWeights) -> d
     return losses
 
 
-def plane_losses(rows: Tensor, features: int, weights: TriplaneWeights) -> dict[str, Tensor]:
-    """Eq. 4.13 and 4.14 of planes as ``rows`` (B, 3 R R, C), a mean over heads.
+def plane_losses(rows: Tensor, weights: TriplaneWeights) -> dict[str, Tensor]:
+    """Eq. 4.13 and 4.14 of planes as ``rows`` (B, R R 3, C), a mean over heads.
 
     Eq. 4.13 as printed takes a plane from its mirror image; that is no total variation. Neighbours are compared.
     """
     losses = {}
-    side = round((rows.shape[-2] / 3) ** 0.5)
-    planes = rows.reshape(-1, 3, side, side, features)
+    side = math.isqrt(rows.shape[-2] // 3)
+    planes = rows.unflatten(-2, (side, side, 3))
     if weights.tv:
-        steps = (planes.diff(dim=2), planes.diff(dim=3))
+        steps = (planes.diff(dim=1), planes.diff(dim=2))
         losses["tv"] = torch.stack([_length(step) for step in steps]).sum(0).mean()
     if weights.tp:
         losses["tp"] = _length(planes).mean()
@@ -114,8 +118,8 @@ def plane_losses(rows: Tensor, features: int, weights: TriplaneWeights) -> dict[
 
 
 def _length(planes: Tensor) -> Tensor:
-    """The sum (B,) of the planes' own norms."""
-    return (planes.flatten(2).square().sum(-1) + 1e-12).sqrt().sum(1)
+    """The sum (B,) of the norms of planes (B, H, W, 3, C)."""
+    return (planes.square().sum((1, 2, 4)) + 1e-12).sqrt().sum(1)
 
 
 @dataclass(frozen=True)

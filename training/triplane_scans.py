@@ -47,6 +47,8 @@ NECK: Final = -0.118
 PARTS: Final = ("face", "head_and_neck", "mouth_socket", "gums_and_tongue", "teeth", "sclera_left", "sclera_right")
 EYES: Final = ("sclera_left", "sclera_right")
 EYE_SETBACK: Final = 0.0004
+MOBILE: Final = 0.002
+"""Metres by which some expression moves what is in the face."""
 NEAR: Final = (0.0025, 0.00025)
 """σ1 and σ2 of points near the surface (section 5.1.2), in the model's unit."""
 LOOSE: Final = (0.01, 0.002)
@@ -123,9 +125,10 @@ class HeadMaker:
 
     @cached_property
     def facial(self) -> NDArray[np.bool_]:
-        """Which of the triangles (F,) are in the face: what the others' expressions leave alone."""
+        """Which of the triangles (F,) are in the face: those that expressions move, eyes and mouth."""
         of_face = np.zeros(len(self.head.neutral) + 1, bool)
-        for name in ("narrow_face_area", *PARTS[2:]):
+        of_face[:-1] = np.linalg.norm(self.head.expression_modes, axis=2).max(0) > MOBILE
+        for name in PARTS[2:]:
             of_face[self.head.region(name)] = True
         return np.asarray(of_face[self.faces].all(1))
 

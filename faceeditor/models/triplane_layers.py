@@ -19,6 +19,8 @@ SPHERE_POINTS, STIFF = 4096, 1e-5
 AXES: Final = ((0, 1), (1, 2), (0, 2))
 """The coordinates that the planes XY, YZ and XZ see, column first."""
 SMALL_START: Final = 0.01
+LITTLE: Final = 0.3
+"""How much of their usual start motions and what is no coordinate get."""
 NORMS: Final = {"batch": nn.BatchNorm2d, "none": lambda channels: nn.Identity()}
 
 
@@ -116,9 +118,9 @@ class CodedMLP(nn.Module):
             layer.weight.normal_(0, math.sqrt(2 / layer.weight.shape[0]))
             layer.bias.zero_()
             if number == 0:
-                layer.weight[:, 3:] *= SMALL_START
+                layer.weight[:, 3:] *= LITTLE
             elif number == self.skip:
-                layer.weight[:, -(self.layers[0].weight.shape[1]) :] *= SMALL_START
+                layer.weight[:, -self.layers[0].weight.shape[1] :] *= LITTLE
         points = torch.zeros(SPHERE_POINTS, self.inputs)
         points[:, :3] = 2 * torch.rand(SPHERE_POINTS, 3) - 1
         seen = self.bind(torch.zeros(self.layers[0].weight.shape[1] - self.inputs)).hidden(points)
@@ -168,12 +170,12 @@ class PlaneGenerator(nn.Module):
         if scale > 1:
             layers.append(nn.Upsample(scale_factor=scale, mode="bilinear"))
             layers.append(nn.Conv2d(3 * features, 3 * features, 3, padding=1))
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def forward(self, code: Tensor) -> Tensor:
         """Planes (..., 3, features, resolution, resolution) of codes (..., dims)."""
-        flat = code.reshape(-1, code.shape[-1], 1, 1)
-        planes: Tensor = self.layers(flat)
+        start = self.layers[0](code.reshape(-1, code.shape[-1], 1, 1))
+        planes: Tensor = self.layers[1:](start.contiguous(memory_format=torch.channels_last))
         return planes.reshape(*code.shape[:-1], 3, self.features, self.resolution, self.resolution)
 
 
@@ -183,41 +185,49 @@ def _block(before: int, after: int, norm: str, stride: int = 2, padding: int = 1
 
 
 def as_rows(planes: Tensor) -> Tensor:
-    """Planes (..., 3, C, R, R) with the features of a cell side by side: (..., 3 R R, C)."""
-    return planes.movedim(-3, -1).flatten(-4, -2).contiguous()
+    """Planes (..., 3, C, R, R) with the features of a cell side by side: (..., R R 3, C). What a generator makes lies
+    so in memory already.
+    """
+    return planes.movedim((-2, -1), (-4, -3)).flatten(-4, -2).contiguous()
+
+
+def as_planes(rows: Tensor) -> Tensor:
+    """What :func:`as_rows` was made of: (..., R R 3, C) as (..., 3, C, R, R)."""
+    resolution = math.isqrt(rows.shape[-2] // 3)
+    return rows.unflatten(-2, (resolution, resolution, 3)).movedim((-4, -3), (-2, -1))
 
 
 def sample_planes(rows: Tensor, points: Tensor) -> Tensor:
     """Features (..., N, C) of ``points`` (..., N, 3), the sum of what the three planes hold there (section 4.2.2).
 
-    ``rows`` (..., 3 R R, C) are planes over [-1, 1]; between cells they are interpolated bilinearly, outside they
+    ``rows`` (..., R R 3, C) are planes over [-1, 1]; between cells they are interpolated bilinearly, outside they
     go on as at the border.
     """
-    resolution = math.isqrt(rows.shape[-2] // 3)
     sample = _written_out if torch.is_grad_enabled() else _by_torch
-    found = sample(rows.reshape(-1, *rows.shape[-2:]), points.reshape(-1, *points.shape[-2:]), resolution)
+    found = sample(rows.reshape(-1, *rows.shape[-2:]), points.reshape(-1, *points.shape[-2:]))
     return found.reshape(*points.shape[:-1], -1)
 
 
-def _by_torch(rows: Tensor, points: Tensor, resolution: int) -> Tensor:
+def _by_torch(rows: Tensor, points: Tensor) -> Tensor:
     """Features (B, N, C) where nothing asks for gradients."""
-    pictures = rows.reshape(-1, resolution, resolution, rows.shape[-1]).movedim(-1, 1)
+    pictures = as_planes(rows).flatten(0, 1)
     held = points.clamp(-1, 1)
     places = torch.stack([held[..., list(axes)] for axes in AXES], dim=1).flatten(0, 1)
     found = functional.grid_sample(pictures, places[:, None], align_corners=True)
     return found.reshape(len(rows), 3, rows.shape[-1], -1).sum(1).mT
 
 
-def _written_out(rows: Tensor, points: Tensor, resolution: int) -> Tensor:
+def _written_out(rows: Tensor, points: Tensor) -> Tensor:
     """Features (B, N, C) by hand, because torch's own interpolation cannot be differentiated twice."""
+    resolution = math.isqrt(rows.shape[-2] // 3)
     place = (points[..., AXES] + 1).mul(0.5 * (resolution - 1)).clamp(0, resolution - 1)
     corner = place.detach().floor().clamp(max=resolution - 2)
     right, down = (place - corner).unbind(-1)
     weights = torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], dim=-1)
     column, row = corner.long().unbind(-1)
-    plane = torch.arange(3, device=points.device) * resolution**2
-    steps = torch.tensor([0, 1, resolution, resolution + 1], device=points.device)
-    index = (plane + row * resolution + column)[..., None] + steps
+    plane = torch.arange(3, device=points.device)
+    steps = 3 * torch.tensor([0, 1, resolution, resolution + 1], device=points.device)
+    index = (plane + 3 * (row * resolution + column))[..., None] + steps
     first = rows.shape[1] * torch.arange(len(rows), device=points.device)[:, None, None]
     held = functional.embedding(index.flatten(-2) + first, rows.flatten(0, 1))
     return (weights.flatten(-2)[..., None] * held).sum(-2)

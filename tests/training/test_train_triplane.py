@@ -1,0 +1,164 @@
+"""The tri-plane head's training: it learns a ball, in stages, with each optimiser, resumes, and ships."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from faceeditor.errors import UserError
+from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.models import bundle as bundles
+from faceeditor.models.bundle import read_bundle
+from faceeditor.models.triplane import TriplaneHead
+from faceeditor.rendering.error_bound import Sampling
+from training import guided_spaces
+from training.train_triplane import Stage, Trainer, TriplaneTraining, export, picks
+
+COUNT, POINTS, VIEWS = 4, 200, 8
+SMALL = {"planes": 16, "features": 4, "channels": 4, "width": 24}
+
+
+def balls():
+    """Heads that are balls of different sizes, whose expression is a shift."""
+    generator = torch.Generator().manual_seed(0)
+    radius = torch.linspace(0.5, 0.7, COUNT)[:, None, None]
+    ways = functional.normalize(torch.randn(COUNT, POINTS, 3, generator=generator), dim=-1)
+    ball = functional.normalize(torch.randn(COUNT, POINTS, 3, generator=generator), dim=-1)
+    ball = ball * torch.rand(COUNT, POINTS, 1, generator=generator)
+    near = ways[:, None] * (radius[:, None] + 0.003 * torch.randn(COUNT, 2, POINTS, 1, generator=generator))
+    codes, expressions = torch.zeros(COUNT, 128), torch.zeros(COUNT, 2, 64)
+    codes[:, 0], expressions[:, 1, 3] = radius[:, 0, 0] * 10 - 6, 1
+    at_rest = (ways * radius)[:, None].expand(-1, 2, -1, -1)
+    disc = torch.zeros(COUNT, VIEWS, 3, 16, 16, dtype=torch.int8)
+    disc[:, :, 2, 4:12, 4:12] = 127
+    return {
+        IDENTITY: codes,
+        "surface": ways * radius,
+        "normals": ways,
+        "near": near,
+        "near_sdf": near.norm(dim=-1) - radius,
+        "ball": ball,
+        "ball_sdf": ball.norm(dim=-1) - radius[..., 0],
+        "maps": disc,
+        EXPRESSION: expressions,
+        "at_rest": at_rest,
+        "posed": at_rest + expressions[:, :, None, 3:4] * torch.tensor([0.05, 0.0, 0.0]),
+    }
+
+
+def config_of(variant="full", **changes):
+    facts = TriplaneTraining.read("small", variant)
+    loop = replace(facts.loop, steps=12, minutes=0.0, warm_up=1, average=0.0)
+    few = {"heads": 2, "face": 30, "non_face": 20, "ball": 20, "size": 8, "pairs": 40, "discriminator": 0.03}
+    sampling = Sampling(samples=4, evaluations=4, rounds=1, halvings=2)
+    model = {**SMALL, **facts.model}
+    return replace(facts, loop=loop, expression=loop, sampling=sampling, model=model, **{**few, **changes})
+
+
+@pytest.mark.parametrize("variant", ["full", "npm", "tp_3d", "tp_3d_reg", "tp_2d_reg", "full_as_printed"])
+def test_every_ablation_trains(variant, tmp_path):
+    trainer = Trainer(config_of(variant), balls(), tmp_path)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train_identity()
+    after = trainer.model.state_dict()
+    changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == ({"decoder"} if variant == "npm" else {"decoder", "generator"})
+    assert all(value.isfinite().all() for value in after.values())
+
+
+@pytest.mark.parametrize("name", ["small", "paper"])
+@pytest.mark.parametrize("variant", ["full", "npm", "tp_3d", "tp_3d_reg", "tp_2d_reg"])
+def test_ablations_are_those_of_section_6_3(name, variant):
+    config = TriplaneTraining.read(name, variant)
+    used = {stage: config.weights_at(stage) for stage in (0.3, 0.99)}
+    early = {part for part, weight in vars(used[0.3]).items() if weight and part != "space"}
+    only_3d, pictures, planes = {"ss", "sn", "eik", "nsp"}, {"nmr", "g", "d"}, {"edr", "tv", "tp"}
+    wanted = {
+        "npm": only_3d,
+        "tp_3d": only_3d,
+        "tp_3d_reg": only_3d | planes,
+        "tp_2d_reg": pictures | planes,
+        "full": only_3d | pictures | planes,
+    }
+    assert early == wanted[variant]
+    assert bool(config.model_config.planes) == (variant != "npm")
+    if variant in ("npm", "tp_3d", "tp_3d_reg"):
+        weights = used[0.3]
+        assert (weights.ss, weights.sn, weights.eik, weights.nsp, weights.space) == (2.0, 0.3, 0.1, 0.01, 0.0)
+    if variant == "full":
+        assert not used[0.99].in_pictures
+        assert not used[0.99].tv
+
+
+def test_a_variant_that_is_none_is_told():
+    with pytest.raises(UserError, match="tp_3d"):
+        TriplaneTraining.read("small", "tp_4d")
+
+
+def test_balls_are_learned_and_a_stopped_training_goes_on(tmp_path):
+    stages = (Stage(0.5, ("sn", "eik", "nsp", "nmr", "g", "d", "edr", "tv", "tp")), Stage(1.0, ("nmr", "g", "d")))
+    config = config_of(stages=stages, heads=4)
+    config = replace(config, loop=replace(config.loop, steps=120, learning_rate=5e-3))
+    trainer = Trainer(config, balls(), tmp_path)
+    trainer.train_identity()
+    heads = balls()
+
+    def missed(model):
+        with torch.no_grad():
+            return float(model.field({IDENTITY: heads[IDENTITY]}).sdf(heads["surface"]).abs().mean())
+
+    assert missed(trainer.model) < 0.5 * missed(Trainer(config, heads, tmp_path).model)
+    longer = replace(config, loop=replace(config.loop, steps=122))
+    again = Trainer(longer, heads, tmp_path)
+    again.train_identity()
+    assert again.steps == 122
+    assert missed(again.model) < 1.5 * missed(trainer.model)
+
+
+def test_expressions_are_learned_while_the_identity_stays(tmp_path):
+    config = config_of()
+    config = replace(config, expression=replace(config.expression, steps=80, learning_rate=5e-3))
+    trainer = Trainer(config, balls(), tmp_path)
+    trainer.model.deformation.rest.zero_()
+    before = trainer.model.decoder.layers[0].weight.clone()
+    trainer.train_expression()
+    torch.testing.assert_close(trainer.model.decoder.layers[0].weight, before, atol=0, rtol=0)
+    heads = balls()
+    field = trainer.model.field({IDENTITY: heads[IDENTITY], EXPRESSION: heads[EXPRESSION][:, 1]})
+    missed = (field.posed(heads["at_rest"][:, 1]) - heads["posed"][:, 1]).norm(dim=-1).mean()
+    assert missed < 0.02
+
+
+def test_learned_codes_move_and_only_those_of_the_heads_seen(tmp_path):
+    config = config_of(codes="learned", drawn=1)
+    trainer = Trainer(config, balls(), tmp_path)
+    before = trainer.codes.tables[IDENTITY].weight.detach().clone()
+    assert before.std() == pytest.approx(1, abs=0.1)
+    trainer.train_identity()
+    assert (trainer.codes.tables[IDENTITY].weight != before).any(1).all()
+    assert not trainer.model.deformation.rest.any()
+
+
+def test_all_heads_are_seen_before_any_again():
+    drawn = picks(7, 2)
+    for _ in range(3):
+        seen = torch.cat([next(drawn) for _ in range(3)])
+        assert len(seen.unique()) == 6
+
+
+def test_a_bundle_ships(tmp_path, monkeypatch):
+    monkeypatch.setattr(guided_spaces, "DRAWS", 250)
+    monkeypatch.setitem(bundles.ARCHITECTURES, "triplane", "faceeditor.models.triplane:TriplaneHead")
+    trainer = Trainer(config_of(), balls(), tmp_path)
+    trainer.train_identity()
+    export(trainer, {"configuration": "small"}, tmp_path / "head")
+    bundle = read_bundle(tmp_path / "head")
+    model = TriplaneHead.from_bundle(bundle, torch.device("cpu"))
+    assert bundle.training["steps"] == 12
+    assert {name: space.dims for name, space in model.spaces.items()} == {IDENTITY: 128, EXPRESSION: 64}
+    drawn = model.spaces[IDENTITY].random(np.random.default_rng(0))
+    assert drawn.shape == (128,)
+    assert [choice.name for choice in model.spaces[IDENTITY].choices] == ["style"]
+    assert "jawOpen" in {direction.name for direction in model.spaces[EXPRESSION].directions}
