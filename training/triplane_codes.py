@@ -24,9 +24,9 @@ class HeadCodes(nn.Module):
         )
         if not learned:
             with torch.no_grad():
-                for name, table in self.tables.items():
-                    known = heads[name].flatten(0, -2)
-                    table.weight.zero_()[:, : known.shape[1]] = known[:, : table.weight.shape[1]]
+                for name in self.tables:
+                    table, known = self.table(name), heads[name].flatten(0, -2)
+                    table.zero_()[:, : known.shape[1]] = known[:, : table.shape[1]]
             self.requires_grad_(False)
 
     def identity(self, heads: Tensor) -> Tensor:
@@ -38,3 +38,9 @@ class HeadCodes(nn.Module):
         """Codes (B, dims) of the expressions with ``numbers`` (B,) of ``heads`` (B,)."""
         found: Tensor = self.tables[EXPRESSION](heads * self.expressions + numbers)
         return found
+
+    def table(self, name: str) -> Tensor:
+        """All codes (count, dims) of the space ``name``."""
+        found = self.tables[name]
+        assert isinstance(found, nn.Embedding)
+        return found.weight

@@ -18,8 +18,7 @@ def triplane_spaces(codes: HeadCodes, config: TriplaneConfig) -> dict[str, Space
     Identities are drawn from N(μ, Σ) of all codes (section 6.1.3). The studio's own have its sliders, and hair styles
     to choose from.
     """
-    tables = {name: table.weight.detach().cpu().numpy() for name, table in codes.tables.items()}
-    found = {name: _space(name, table) for name, table in tables.items()}
+    found = {name: _space(name, codes.table(name).detach().cpu().numpy()) for name in (IDENTITY, EXPRESSION)}
     if codes.learned:
         return found
     studio = make_spaces(load_model("template-studio"), 0)

@@ -67,12 +67,19 @@ class BoundMLP:
         for number, (weight, bias) in enumerate(zip(self.weights[:-1], self.biases[:-1], strict=True)):
             if number and number == self.skip:
                 x = torch.cat([x, given], dim=-1)
-            x = softplus(x @ weight.mT + bias[..., None, :])
+            x = softplus(_linear(x, weight, bias))
         return x
 
     def last(self, hidden: Tensor) -> Tensor:
         """The last layer's values (..., N, outputs)."""
-        return hidden @ self.weights[-1].mT + self.biases[-1][..., None, :]
+        return _linear(hidden, self.weights[-1], self.biases[-1])
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Values (..., N, out) of ``x`` (..., N, in); ``weight`` (..., out, in) and ``bias`` (..., out) may be a batch."""
+    if weight.dim() == 2 and bias.dim() == 1:
+        return functional.linear(x, weight, bias)
+    return x @ weight.mT + bias[..., None, :]
 
 
 class CodedMLP(nn.Module):
