@@ -63,10 +63,10 @@ class Stage:
 class TriplaneTraining:
     """One training: ``sizes`` of the model, one of :data:`SIZES`, and what ``model`` changes in them; ``codes`` are the
     ``studio``'s own or ``learned``; ``heads`` of a step with ``face`` and ``non_face`` points each on the surface and
-    near it at either distance, and ``ball`` points anywhere. ``drawn`` heads of every ``every``-th step are seen by one
-    camera each, ``size`` pixels a side, as ``sampling`` says; ``discriminator`` is the share of π-GAN's widths,
-    ``sharpness`` β's start. ``pairs`` points of a head are followed through an expression. ``parts`` of studio heads
-    are made.
+    near it at either distance, ``ball`` points anywhere and as many between. ``drawn`` heads of every ``every``-th step
+    are seen by one camera each, ``size`` pixels a side, as ``sampling`` says; ``discriminator`` is the share of π-GAN's
+    widths, ``sharpness`` β's start. ``pairs`` points of a head are followed through an expression. ``parts`` of studio
+    heads are made.
     """
 
     loop: LoopConfig
@@ -247,14 +247,17 @@ class Trainer:
             (self.heads["near"][heads, kind, row], self.heads["near_sdf"][heads, kind, row])
             for kind, row in enumerate(off)
         ]
-        anywhere = torch.randint(self.heads["ball"].shape[1], (len(chosen), config.ball))
+        anywhere, between = (
+            torch.randint(self.heads[name].shape[1], (len(chosen), config.ball)) for name in ("ball", "space")
+        )
         return Points(
             surface=self.heads["surface"][heads, on],
             normals=self.heads["normals"][heads, on],
             near=torch.cat([points for points, _ in near], dim=1),
             near_sdf=torch.cat([distances for _, distances in near], dim=1),
             ball=self.heads["ball"][heads, anywhere],
-            ball_sdf=self.heads["ball_sdf"][heads, anywhere],
+            space=self.heads["space"][heads, between],
+            space_sdf=self.heads["space_sdf"][heads, between],
         )
 
     def _some(self, name: str, chosen: Tensor, count: int) -> Tensor:

@@ -34,10 +34,10 @@ from training.triplane_hair import HairShell, HairSpace, read_shells, write_shel
 Heads = dict[str, NDArray[Any]]
 """Arrays by name, each with the heads' number first. ``surface`` (., N, 3) are points of the head at rest with unit
 ``normals``, the first half of them in the face; ``near`` (., 2, N, 3) the same moved at random by either of two
-amounts, with their distances ``near_sdf`` (., 2, N); ``ball`` (., M, 3) points anywhere with ``ball_sdf`` (., M).
-``maps`` (., V, 3, S, S) int8 are normal maps, 127 times the normals, of cameras on a Fibonacci lattice. ``at_rest`` and
-``posed`` (., E, K, 3) are the same points before and after each ``expression`` (., E, 64). ``identity`` is the code.
-Lengths are in the model's unit.
+amounts, ``ball`` (., M, 3) points anywhere, ``space`` (., M, 3) points between; ``near_sdf``, ``ball_sdf`` and
+``space_sdf`` (...) their distances. ``maps`` (., V, 3, S, S) int8 are normal maps, 127 times the normals, of cameras
+on a Fibonacci lattice. ``at_rest`` and ``posed`` (., E, K, 3) are the same points before and after each ``expression``
+(., E, 64). ``identity`` is the code. Lengths are in the model's unit.
 """
 
 REST: Final = {"jawOpen": 0.25}
@@ -51,6 +51,8 @@ MOBILE: Final = 0.002
 """Metres by which some expression moves what is in the face."""
 NEAR: Final = (0.0025, 0.00025)
 """σ1 and σ2 of points near the surface (section 5.1.2), in the model's unit."""
+BETWEEN: Final = (0.015, 0.05)
+"""σ of points that are neither near nor anywhere, which the thesis does not have."""
 LOOSE: Final = (0.01, 0.002)
 """σ1 and σ2 of corresponding points."""
 BESIDE: Final = 0.015
@@ -235,6 +237,8 @@ class HeadMaker:
         ball *= random.random((len(ball), 1)) ** (1 / 3) / np.linalg.norm(ball, axis=1, keepdims=True)
         ball = ball * unit + np.array(self.config.origin)
         near = surface.points + away
+        between = surface.points[random.integers(len(surface.points), size=len(ball))]
+        between = between + random.normal(size=ball.shape) * random.choice(BETWEEN, (len(ball), 1)) * unit
         distances = Distances(seen, corners, carving, BESIDE * unit)
         return {
             "surface": self._own(surface.points),
@@ -243,6 +247,8 @@ class HeadMaker:
             "near_sdf": distances.of(near.reshape(-1, 3)).reshape(2, -1) / unit,
             "ball": self._own(ball),
             "ball_sdf": distances.of(ball) / unit,
+            "space": self._own(between),
+            "space_sdf": distances.of(between) / unit,
         }
 
     def _maps(self, vertices: Floats, normals: Floats, faces: NDArray[np.int64], carving: Carving) -> NDArray[np.int8]:

@@ -41,6 +41,8 @@ def balls():
         "near_sdf": near.norm(dim=-1) - radius,
         "ball": ball,
         "ball_sdf": ball.norm(dim=-1) - radius[..., 0],
+        "space": ball,
+        "space_sdf": ball.norm(dim=-1) - radius[..., 0],
         "maps": disc,
         EXPRESSION: expressions,
         "at_rest": at_rest,

@@ -38,7 +38,7 @@ def points_of(count=200, batch=2):
     ways = functional.normalize(torch.randn(batch, count, 3, generator=generator), dim=-1)
     near = ways * (RADIUS + 0.01 * torch.randn(batch, count, 1, generator=generator))
     ball = torch.rand(batch, count, 3, generator=generator) - 0.5
-    return Points(RADIUS * ways, ways, near, near.norm(dim=-1) - RADIUS, ball, ball.norm(dim=-1) - RADIUS)
+    return Points(RADIUS * ways, ways, near, near.norm(dim=-1) - RADIUS, ball, near, near.norm(dim=-1) - RADIUS)
 
 
 def test_weights_are_those_of_table_4_1():
@@ -58,7 +58,9 @@ def test_objectives_vanish_on_the_truth_and_not_beside_it():
         assert wrong[name] == pytest.approx(0.05, abs=1e-4)
     assert right["sn"] < 1e-6
     assert right["eik"] < 1e-6
-    assert right["nsp"] == pytest.approx(torch.exp(-10 * points_of().ball_sdf.abs()).mean().item(), rel=1e-4)
+    assert right["nsp"] == pytest.approx(
+        torch.exp(-10 * (points_of().ball.norm(dim=-1) - RADIUS).abs()).mean().item(), rel=1e-4
+    )
     # A field of slope one changes by the nudge along its slope.
     assert right["edr"] == pytest.approx(0.01**2, rel=0.3)
 

@@ -102,6 +102,8 @@ def test_a_head_knows_its_points(maker):
         "near_sdf": (2, 600),
         "ball": (200, 3),
         "ball_sdf": (200,),
+        "space": (200, 3),
+        "space_sdf": (200,),
         "maps": (24, 3, 16, 16),
         "expression": (3, 64),
         "at_rest": (3, 200, 3),
