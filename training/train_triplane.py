@@ -256,6 +256,7 @@ class Trainer:
             near=torch.cat([points for points, _ in near], dim=1),
             near_sdf=torch.cat([distances for _, distances in near], dim=1),
             ball=self.heads["ball"][heads, anywhere],
+            ball_sdf=self.heads["ball_sdf"][heads, anywhere],
             space=self.heads["space"][heads, between],
             space_sdf=self.heads["space_sdf"][heads, between],
         )

@@ -23,7 +23,7 @@ from faceeditor.models.root_finding import Roots, find_roots, with_gradient
 from faceeditor.models.triplane_deformation import BoundDeformation, Deformation, DeformationConfig
 from faceeditor.models.triplane_layers import BoundMLP, CodedMLP, PlaneGenerator, as_rows, sample_planes
 
-CHUNK: Final = 8192
+CHUNK: Final = 4096
 """Points evaluated at once where nothing asks for gradients: what lies between stays in the cache."""
 
 

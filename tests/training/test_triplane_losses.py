@@ -38,7 +38,8 @@ def points_of(count=200, batch=2):
     ways = functional.normalize(torch.randn(batch, count, 3, generator=generator), dim=-1)
     near = ways * (RADIUS + 0.01 * torch.randn(batch, count, 1, generator=generator))
     ball = torch.rand(batch, count, 3, generator=generator) - 0.5
-    return Points(RADIUS * ways, ways, near, near.norm(dim=-1) - RADIUS, ball, near, near.norm(dim=-1) - RADIUS)
+    on, near_sdf = RADIUS * ways, near.norm(dim=-1) - RADIUS
+    return Points(on, ways, near, near_sdf, ball, ball.norm(dim=-1) - RADIUS, near, near_sdf)
 
 
 def test_weights_are_those_of_table_4_1():
