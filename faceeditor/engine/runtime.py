@@ -3,13 +3,22 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
 import torch
 
-LATE: Final = ("torch._dynamo", "faceeditor.fitting.photo", "faceeditor.fitting.scan_fit", "faceeditor.engine.scans")
-"""Modules that are slow to import; torch's optimisers import the first one when they are first made."""
+LATE: Final = (
+    "torch._dynamo",
+    "torch._decomp.decompositions_for_jvp",
+    "faceeditor.fitting.photo",
+    "faceeditor.fitting.scan_fit",
+    "faceeditor.engine.scans",
+)
+"""Modules that are slow to import. torch imports the first one with its first optimiser, and the second one, which
+compiles functions, with its first forward derivative."""
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
@@ -25,6 +34,19 @@ def configure(threads: int | None = None) -> None:
     torch.set_num_threads(threads or available_cores())
     if sys.platform == "linux":
         keep_buffers()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch on the calling thread alone, for descents over a few thousand points: waking the others for every small
+    operation costs more than they give.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def preload() -> None:

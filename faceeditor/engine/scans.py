@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from faceeditor.editing.texture import bake_texture
 from faceeditor.engine.exports import reader_name, require_quality
 from faceeditor.engine.jobs import Steps
+from faceeditor.engine.runtime import one_thread, preload
 from faceeditor.errors import UserError
 from faceeditor.faces.face import TEXTURE, Face, Origin
 from faceeditor.faces.latents import Codes
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from faceeditor.files.depth import Intrinsics
     from faceeditor.fitting.scan_placing import Placement
 
-RESOLUTION: Final = {"draft": 96, "standard": 160, "best": 256}
+RESOLUTION: Final = {"draft": 64, "standard": 160, "best": 256}
 """Of the surface that is measured against the scan, cells a side."""
 KEPT_POINTS: Final = 30_000
 """Points of the scan that a face keeps, for heat maps."""
@@ -45,6 +47,7 @@ class Source:
     intrinsics: "Intrinsics | None" = None
 
 
+@one_thread()
 def place(model_of: Callable[[str], Any], source: Source, step: Steps) -> tuple[Scan, "Placement"]:
     """The scan and where its face is. Raises ``UserError`` for a file that is no scan of a face."""
     from faceeditor.files.scans import read_scan
@@ -59,12 +62,14 @@ def place(model_of: Callable[[str], Any], source: Source, step: Steps) -> tuple[
     return scan, place_by_points(scan, source.marked, reader, template, lambda: step(0.05))
 
 
+@one_thread()
 def fit(model_of: Callable[[str], Any], source: Source, name: str, quality: str, step: Steps) -> Face:
     """Fits the model ``name`` to a scan; faces as they are now stream by ``step``. Raises ``UserError``."""
     from faceeditor.fitting.progress import FitProgress
     from faceeditor.fitting.scan_fit import fit_scan
 
     require_quality(quality)
+    Thread(target=preload, daemon=True).start()
     model = model_of(name)
     if not isinstance(model, ImFace):
         raise UserError(f"{name} cannot be fitted to scans; choose a model with the capability 'surface'.")

@@ -19,6 +19,7 @@ from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.front_surface import FrontSurface, NoSurface
 from faceeditor.fitting.progress import FitProgress, Watch
 from faceeditor.fitting.scan_placing import Placement
+from faceeditor.fitting.scan_units import SPREAD, off_unit
 from faceeditor.models import se3
 from faceeditor.models.imface import DETAIL, FaceField, ImFace, ImFaceConfig
 from faceeditor.models.template import Template
@@ -48,10 +49,12 @@ RATES: Final = {IDENTITY: 0.03, EXPRESSION: 0.02, DETAIL: 0.04, "pose": 0.001}
 """Adam's steps in each unknown at the beginning; they fall along a cosine."""
 DISTANCE: Final = 3e3
 NORMAL: Final = 1e2
-LANDMARKS: Final = 3e2
+LANDMARKS: Final = 2e1
 """Weights of the terms, lengths being in the model's unit; the first two are the paper's λ1 and λ2."""
-PRIOR: Final = {IDENTITY: 0.02, EXPRESSION: 0.6, DETAIL: 0.004}
+PRIOR: Final = {IDENTITY: 0.04, EXPRESSION: 0.3, DETAIL: 0.004}
 """Of Eq. 15: of the square of a component in standard deviations; of an expression weight, which is in [0, 1]."""
+SIZE: Final = 1.0
+"""Of the square of what the scan's unit is off, in standard deviations."""
 FARTHEST: Final = 0.05
 """A point farther from the face counts as if it were so far: it may belong to hair or clothes."""
 NEAR: Final = 0.04
@@ -139,6 +142,7 @@ class _Descent:
         self.marks = ((torch.from_numpy(placement.landmarks) - origin) / unit).float()
         self.surface, self.space = _samples(front, self.marks[FEATURES].double().numpy())
         self.sure = torch.from_numpy(placement.weights).float()
+        self.off_unit = off_unit(placement.similarity.scale)
         rest = template.landmarks(template.mean[None])[0]
         self.rest_marks = (rest - origin) / unit
         self.unknowns = {
@@ -211,6 +215,7 @@ class _Descent:
             + LANDMARKS * (apart.clamp_max(FARTHEST) * self.sure).sum() / self.sure.sum().clamp_min(1)
             + PRIOR[IDENTITY] * self._squares(IDENTITY)
             + PRIOR[EXPRESSION] * self.unknowns[EXPRESSION].abs().sum()
+            + (0 if self.off_unit is None else SIZE * ((self.off_unit + self.unknowns["pose"][6]) / SPREAD).square())
         )
 
     def _detail_loss(self) -> Tensor:

@@ -32,8 +32,8 @@ def compare(front: FrontSurface, mesh: trimesh.Trimesh, unit: float, seed: int =
     covered = over_surface(front, fit)
     if not covered.any():
         return {"chamfer_mm": float("inf"), "fscore_1mm": 0.0, "normal_consistency": 0.0}
-    to_fit, there = cKDTree(fit).query(scan)
-    to_scan, back = cKDTree(scan).query(fit[covered])
+    to_fit, there = cKDTree(fit).query(scan, workers=-1)
+    to_scan, back = cKDTree(scan).query(fit[covered], workers=-1)
     to_fit, to_scan = to_fit * unit * 1000, to_scan * unit * 1000
     recall, precision = (to_fit < THRESHOLD_MM).mean(), (to_scan < THRESHOLD_MM).mean()
     cosines = [(scan_normals * normals[there]).sum(1).mean(), (normals[covered] * scan_normals[back]).sum(1).mean()]

@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS
 from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.scan_surfels import Surfels
+from faceeditor.fitting.scan_units import SPREAD, off_unit
 from faceeditor.models.template import Template
 
 Array = NDArray[np.float64]
@@ -214,6 +215,9 @@ def _solved(normal: Array, right: Array, now: Registration, distances: Array) ->
     diagonal[moving] = 1e-3
     right = right.copy()
     right[weights] -= EXPRESSION_COST
+    if (off := off_unit(now.similarity.scale)) is not None:
+        diagonal[-1] += 1 / SPREAD**2
+        right[-1] -= off / SPREAD**2
     codes = _bounded(normal + np.diag(diagonal), right, weights)
     turn, shift, growth = codes[moving][:3], codes[moving][3:6], codes[moving][6]
     small = Similarity(float(np.exp(growth)), Rotation.from_rotvec(turn).as_matrix(), shift)

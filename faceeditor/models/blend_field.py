@@ -27,8 +27,8 @@ class BlendConfig:
     ``frequency``: ω of their activations sin(ω x); ``octaves``: of the encoding of relative positions, which the paper
     does not tell; ``separate``: an MLP for every landmark that sees its own relative position, or else, as in the
     authors' first ImFace, one that sees all of them and answers for all landmarks; ``fusion``: width of the fusion
-    net; ``hyper``: widths of the hyper nets' hidden layers; ``film``: the code only scales and shifts what each layer
-    gives, instead of making all weights, as on two cores.
+    net; ``hyper``: widths of the hyper nets' hidden layers; ``film``: the code scales and shifts what each layer gives
+    and adds to the last one's weights, instead of making all weights, as on two cores.
     """
 
     width: int = 128
@@ -153,9 +153,9 @@ class SharedNets(nn.Module):
 
 
 class FilmNets(nn.Module):
-    """Weights for every face, scaled and shifted unit by unit by what a hyper net makes of its code.
-
-    Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", 2018.
+    """Weights for every face, scaled and shifted unit by unit by what a hyper net makes of its code (Perez et al.,
+    "FiLM: Visual Reasoning with a General Conditioning Layer", 2018); the code is also mixed into the last layer's, so
+    that a face is a sum of shared waves, with as many shares as the code has components.
     """
 
     def __init__(self, start: Sequence[Layer], dims: int, hidden: Sequence[int]) -> None:
@@ -163,14 +163,17 @@ class FilmNets(nn.Module):
         self.shared = SharedNets(start)
         self.sizes = [layer.bias.shape[-1] for layer in start for _ in Layer._fields]
         self.hyper = hyper_net(start[0].bias.shape[0], dims, *hidden, sum(self.sizes))
+        self.mix = nn.Parameter(torch.zeros(*start[-1].weight.shape, dims))
 
     def forward(self, code: Tensor) -> tuple[Layer, ...]:
         """The layers of faces with ``code`` (..., dims)."""
         changes = self.hyper(code[..., None, :]).split(self.sizes, dim=-1)
-        return tuple(
+        *waves, last = (
             Layer(layer.weight * (1 + gain)[..., None], layer.bias * (1 + gain) + shift)
             for layer, gain, shift in zip(self.shared(), changes[::2], changes[1::2], strict=True)
         )
+        mixed = torch.einsum("...c,goic->...goi", code, self.mix)
+        return (*waves, Layer(last.weight + mixed, last.bias))
 
 
 class HyperNets(nn.Module):

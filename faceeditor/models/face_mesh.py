@@ -1,6 +1,7 @@
 """A face of a surface model as a mesh that never changes its topology, with texture and named morphs."""
 
 from collections.abc import Hashable
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -44,8 +45,11 @@ class FaceMesher:
     def __init__(self, model: ImFace, template: Template) -> None:
         self.template = template
         self._model = model
-        self._follower = Follower(model.config, template)
         self._last: tuple[Hashable, Hashable, Followed] | None = None
+
+    @cached_property
+    def _follower(self) -> Follower:
+        return Follower(self._model.config, self.template)
 
     def mesh(
         self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False

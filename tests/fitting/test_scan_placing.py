@@ -95,6 +95,11 @@ def test_a_head_in_any_unit_and_position(template, other, placements, name):
     assert 1000 * np.linalg.norm(found - placement.landmarks, axis=1).mean() < 1.5
 
 
+@pytest.mark.parametrize("name", POSES)
+def test_in_a_usual_unit_a_head_keeps_its_true_size(placements, name):
+    assert POSES[name].then(placements[name].similarity).scale == pytest.approx(1, abs=0.015)
+
+
 @pytest.mark.parametrize("name", ["turned by 90 degrees", "anyhow"])
 def test_turned_and_scaled_it_is_placed_alike(other, placements, name):
     placed, still = (

@@ -209,6 +209,17 @@ def test_film_scales_and_shifts_what_each_unit_gives():
     assert gain.abs().max() > 1e-4
 
 
+def test_film_mixes_the_code_into_the_last_weights():
+    torch.manual_seed(0)
+    nets = BlendField(5, 2, FILM, dims=3).nets
+    code = torch.randn(3)
+    before = nets(code)[-1]
+    nets.mix.data.normal_()
+    after = nets(code)[-1]
+    torch.testing.assert_close(after.weight, before.weight + nets.mix @ code)
+    torch.testing.assert_close(after.bias, before.bias)
+
+
 def test_encoding_holds_the_position_and_its_waves():
     positions = points_of(4, 3)
     said = encode(positions, 3)
@@ -406,7 +417,7 @@ def test_the_papers_sizes():
     assert (config.warp, config.landmark_width, len(config.landmarks)) == ("se3", 256, 5)
 
 
-@pytest.mark.parametrize(("landmarks", "count"), [(FACE, 527_249), (EAR_TO_EAR, 555_083)], ids=["five", "seven"])
+@pytest.mark.parametrize(("landmarks", "count"), [(FACE, 1_628_049), (EAR_TO_EAR, 2_096_203)], ids=["five", "seven"])
 def test_the_small_one_is_small_and_is_evaluated_in_chunks(landmarks, count):
     torch.manual_seed(0)
     model = ImFace(ImFaceConfig.small(landmarks)).eval()
