@@ -54,7 +54,8 @@ class AdversarialLoop(Loop):
         self.discriminator, self._scorer = fabric.setup(discriminator, scorer)
         self.codes: nn.Module = fabric.to_device(codes)
         learned = [table for table in codes.parameters() if table.requires_grad]
-        self._coder = fabric.setup_optimizers(torch.optim.SparseAdam(learned, lr=rates.codes)) if learned else None
+        coder: Any = fabric.setup_optimizers(torch.optim.SparseAdam(learned, lr=rates.codes)) if learned else None
+        self._coder: torch.optim.Optimizer | None = coder
         super().__init__(config, folder, network, loss_of, fabric=fabric)
 
     def _state(self) -> dict[str, Any]:
@@ -62,13 +63,13 @@ class AdversarialLoop(Loop):
         return state | ({"coder": self._coder} if self._coder else {})
 
     def _train_on(self, batch: Any) -> Losses:
-        self.shown = None
         share = rate(self.progress, self.step, self.config.warm_up)
         losses = super()._train_on(batch)
         if self._coder:
             self._learn_codes(share)
         self._scorer.zero_grad()
-        return losses if self.shown is None or not self.weight else {**losses, **self._learn_to_tell(self.shown, share)}
+        shown, self.shown = self.shown, None
+        return {**losses, **self._learn_to_tell(shown, share)} if shown and self.weight else losses
 
     def _learn_codes(self, share: float) -> None:
         assert self._coder is not None

@@ -111,7 +111,7 @@ def plane_losses(rows: Tensor, weights: TriplaneWeights) -> dict[str, Tensor]:
     """
     losses = {}
     side = math.isqrt(rows.shape[-2] // 3)
-    planes = rows.unflatten(-2, (side, side, 3))
+    planes = rows.reshape(*rows.shape[:-2], side, side, 3, rows.shape[-1])
     if weights.tv:
         steps = (planes.diff(dim=1), planes.diff(dim=2))
         losses["tv"] = torch.stack([_length(step) for step in steps]).sum(0).mean()

@@ -85,8 +85,10 @@ class Deformation(nn.Module):
         octaves = self.config.octaves
         if self.config.kind == "blend":
             return _Blend(blended(self.net.bind(identity), expression - self.rest), octaves)
-        codes = (torch.cat([code, identity], dim=-1) for code in (expression, self.rest.expand_as(expression)))
-        return _Difference(*(self.net.bind(code) for code in codes), octaves)
+        posed, still = (
+            self.net.bind(torch.cat([code, identity], dim=-1)) for code in (expression, self.rest.expand_as(expression))
+        )
+        return _Difference(posed, still, octaves)
 
     def blendshapes(self, points: Tensor, identity: Tensor) -> Tensor:
         """Offsets (N, dims, 3) of ``points`` (N, 3) for each component of the expression code. ``blend`` alone has
@@ -95,13 +97,14 @@ class Deformation(nn.Module):
         if self.config.kind != "blend":
             raise ValueError("only neural blendshapes are linear in the expression")
         said = self.net.bind(identity)(encode(points, self.config.octaves))
-        return said.unflatten(-1, (len(self.rest), 3))
+        return said.reshape(*said.shape[:-1], len(self.rest), 3)
 
 
 def blended(net: BoundMLP, weights: Tensor) -> BoundMLP:
     """``net`` with ``weights`` (..., dims) of its blendshapes summed in the last layer: three outputs."""
-    table = net.weights[-1].unflatten(0, (-1, 3))
-    offset = net.biases[-1].unflatten(-1, (-1, 3))
+    weight, bias = net.weights[-1], net.biases[-1]
+    table = weight.reshape(-1, 3, weight.shape[-1])
+    offset = bias.reshape(*bias.shape[:-1], -1, 3)
     last = torch.einsum("...e,ecw->...cw", weights, table)
-    bias = torch.einsum("...e,...ec->...c", weights, offset)
-    return BoundMLP((*net.weights[:-1], last), (*net.biases[:-1], bias), net.skip)
+    moved = torch.einsum("...e,...ec->...c", weights, offset)
+    return BoundMLP((*net.weights[:-1], last), (*net.biases[:-1], moved), net.skip)

@@ -1,6 +1,7 @@
 """Networks of coordinates and a code, and the features that three planes hold: what the tri-plane head is made of."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Literal
@@ -21,7 +22,7 @@ AXES: Final = ((0, 1), (1, 2), (0, 2))
 SMALL_START: Final = 0.01
 LITTLE: Final = 0.3
 """How much of their usual start motions and what is no coordinate get."""
-NORMS: Final = {"batch": nn.BatchNorm2d, "none": lambda channels: nn.Identity()}
+NORMS: Final[dict[str, Callable[[int], nn.Module]]] = {"batch": nn.BatchNorm2d, "none": lambda channels: nn.Identity()}
 
 
 class _Softplus(torch.autograd.Function):
@@ -100,11 +101,17 @@ class CodedMLP(nn.Module):
             layers[skip - 1] = nn.Linear(width, width - inputs - dims)
         self.layers = nn.ModuleList(layers)
 
+    @property
+    def linear(self) -> list[nn.Linear]:
+        """The layers in their order."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
     def bind(self, code: Tensor) -> BoundMLP:
         """The net of one ``code`` (..., dims), or of a batch; what depends on the code alone is computed here."""
         weights, biases = [], []
-        for number, layer in enumerate(self.layers):
-            weight, bias = layer.weight, layer.bias
+        for number, layer in enumerate(self.linear):
+            weight: Tensor = layer.weight
+            bias: Tensor = layer.bias
             if number == 0 or (self.skip and number == self.skip):
                 seen = weight.shape[1] - code.shape[-1]
                 bias = code @ weight[:, seen:].mT + bias
@@ -120,17 +127,17 @@ class CodedMLP(nn.Module):
         "Sign Agnostic Learning of Shapes From Raw Data", 2020), but the last layer is the one of least squares, for
         few random units make no sphere on average.
         """
-        *inner, last = self.layers
+        *inner, last = self.linear
         for number, layer in enumerate(inner):
             layer.weight.normal_(0, math.sqrt(2 / layer.weight.shape[0]))
             layer.bias.zero_()
             if number == 0:
                 layer.weight[:, 3:] *= LITTLE
             elif number == self.skip:
-                layer.weight[:, -self.layers[0].weight.shape[1] :] *= LITTLE
+                layer.weight[:, -inner[0].in_features :] *= LITTLE
         points = torch.zeros(SPHERE_POINTS, self.inputs)
         points[:, :3] = 2 * torch.rand(SPHERE_POINTS, 3) - 1
-        seen = self.bind(torch.zeros(self.layers[0].weight.shape[1] - self.inputs)).hidden(points)
+        seen = self.bind(torch.zeros(inner[0].in_features - self.inputs)).hidden(points)
         table = functional.pad(seen, (0, 1), value=1.0)
         stiffness = STIFF * len(points) * torch.eye(table.shape[1])
         wanted = points[:, :3].norm(dim=-1) - radius
@@ -141,7 +148,7 @@ class CodedMLP(nn.Module):
     @torch.no_grad()
     def start_small(self) -> None:
         """A last layer that says little at first, as a motion should."""
-        last = self.layers[-1]
+        last = self.linear[-1]
         last.weight *= SMALL_START
         last.bias.zero_()
 
@@ -177,7 +184,7 @@ class PlaneGenerator(nn.Module):
         if scale > 1:
             layers.append(nn.Upsample(scale_factor=scale, mode="bilinear"))
             layers.append(nn.Conv2d(3 * features, 3 * features, 3, padding=1))
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, code: Tensor) -> Tensor:
         """Planes (..., 3, features, resolution, resolution) of codes (..., dims)."""
@@ -201,7 +208,8 @@ def as_rows(planes: Tensor) -> Tensor:
 def as_planes(rows: Tensor) -> Tensor:
     """What :func:`as_rows` was made of: (..., R R 3, C) as (..., 3, C, R, R)."""
     resolution = math.isqrt(rows.shape[-2] // 3)
-    return rows.unflatten(-2, (resolution, resolution, 3)).movedim((-4, -3), (-2, -1))
+    cells = rows.reshape(*rows.shape[:-2], resolution, resolution, 3, rows.shape[-1])
+    return cells.movedim((-4, -3), (-2, -1))
 
 
 def sample_planes(rows: Tensor, points: Tensor) -> Tensor:
