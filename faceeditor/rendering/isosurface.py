@@ -2,14 +2,15 @@
 
 The box is cut into blocks of 16 cells a side. A function that changes by at most L a metre has no zero in a block
 whose centre's value exceeds L times the distance to its corners, so the block is skipped; what remains is cut into
-smaller blocks, and the corners of the cells in the last ones are evaluated. Their cells are meshed by marching cubes
+smaller blocks. The last ones are asked at their own corners too, which clears more of them by the same bound, and where
+a zero is left to be found, at the corners of their cells. These are meshed by marching cubes
 (Lewiner et al., "Efficient Implementation of Marching Cubes' Cases with Topological Guarantees", 2003), one block of 16
 at a time, and joined by the grid edges on which their vertices lie: the same surface as of the dense grid.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,8 @@ LEVELS: Final = (16, 4, 2)
 CHUNK: Final = 4096
 """Points in one call of the function: few enough for a network's activations to stay in the cache."""
 MARGIN: Final = 1.1
+COVERING: Final = 5**0.5 / 4
+"""No point of a cube with edges of 1 is farther than that from all of its corners and its centre."""
 _CLEAR: Final = 2e-4
 """Cells: values are kept this far from zero, so that every vertex lies within one grid edge."""
 _SNAP: Final = 1e-5
@@ -148,9 +151,34 @@ def _sparse_field(
         block, *place = np.nonzero(alive)
         first = blocks[block] + fine * np.stack(place, axis=-1)
         centres[alive], alive[alive] = _test(grid, first, fine, lipschitz)
-    field = _at_corners(_finer(centres, levels[-1]), grid.shape - blocks)
-    _evaluate_corners(grid, blocks, field, _corners(alive, levels[-1]))
+    size = levels[-1]
+    field = _at_corners(_finer(centres, size), grid.shape - blocks)
+    outer = np.zeros(field.shape, bool)
+    outer[:, ::size, ::size, ::size] = _corners(alive, 1)
+    _evaluate_corners(grid, blocks, field, outer)
+    alive[alive] = _crossed(grid, blocks, field, centres, alive, size, lipschitz)
+    _evaluate_corners(grid, blocks, field, _corners(alive, size) & ~outer)
     return blocks, field
+
+
+def _crossed(
+    grid: _Grid,
+    blocks: NDArray[np.int64],
+    field: NDArray[np.float32],
+    centres: NDArray[np.float32],
+    alive: NDArray[np.bool_],
+    size: int,
+    lipschitz: float,
+) -> NDArray[np.bool_]:
+    """Which of the blocks that are ``alive`` may hold a zero now that the values at their own corners are known too."""
+    block, *place = np.nonzero(alive)
+    first = size * np.stack(place, axis=-1)
+    corners = [field[(block, *(first + corner).T)] for corner in product((0, size), repeat=3)]
+    values = np.stack([centres[alive], *corners])
+    far = np.abs(values).min(axis=0) > lipschitz * COVERING * size + _CLEAR
+    far &= (values > 0).all(axis=0) | (values < 0).all(axis=0)
+    whole = (blocks[block] + first + size <= grid.shape).all(axis=1)
+    return ~(far & whole)
 
 
 def _test(
