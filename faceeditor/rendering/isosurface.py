@@ -28,6 +28,7 @@ CHUNK: Final = 4096
 MARGIN: Final = 1.1
 COVERING: Final = 5**0.5 / 4
 """No point of a cube with edges of 1 is farther than that from all of its corners and its centre."""
+STEEPER: Final = 2.0
 _CLEAR: Final = 2e-4
 """Cells: values are kept this far from zero, so that every vertex lies within one grid edge."""
 _SNAP: Final = 1e-5
@@ -170,12 +171,17 @@ def _crossed(
     size: int,
     lipschitz: float,
 ) -> NDArray[np.bool_]:
-    """Which of the blocks that are ``alive`` may hold a zero now that the values at their own corners are known too."""
+    """Which of the blocks that are ``alive`` may hold a zero now that the values at their own corners are known too: the
+    function is believed to change ``STEEPER`` times as much as along the block's edges, but no more than ``lipschitz``.
+    """
     block, *place = np.nonzero(alive)
     first = size * np.stack(place, axis=-1)
-    corners = [field[(block, *(first + corner).T)] for corner in product((0, size), repeat=3)]
-    values = np.stack([centres[alive], *corners])
-    far = np.abs(values).min(axis=0) > lipschitz * COVERING * size + _CLEAR
+    corners = np.stack([field[(block, *(first + corner).T)] for corner in product((0, size), repeat=3)])
+    cube = corners.reshape(2, 2, 2, -1)
+    edges = [np.abs(np.diff(cube, axis=axis)).max(axis=(0, 1, 2)) / size for axis in range(3)]
+    steepest = np.minimum(STEEPER * np.linalg.norm(edges, axis=0), lipschitz)
+    values = np.concatenate([centres[alive][None], corners])
+    far = np.abs(values).min(axis=0) > steepest * COVERING * size + _CLEAR
     far &= (values > 0).all(axis=0) | (values < 0).all(axis=0)
     whole = (blocks[block] + first + size <= grid.shape).all(axis=1)
     return ~(far & whole)
