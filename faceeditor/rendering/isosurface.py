@@ -171,8 +171,8 @@ def _crossed(
     size: int,
     lipschitz: float,
 ) -> NDArray[np.bool_]:
-    """Which of the blocks that are ``alive`` may hold a zero now that the values at their own corners are known too: the
-    function is believed to change ``STEEPER`` times as much as along the block's edges, but no more than ``lipschitz``.
+    """Which blocks among those ``alive`` may hold a zero, now that the values at their own corners are known too: the
+    function is believed to change ``STEEPER`` times as much as along a block's edges, but no more than ``lipschitz``.
     """
     block, *place = np.nonzero(alive)
     first = size * np.stack(place, axis=-1)
@@ -184,7 +184,7 @@ def _crossed(
     far = np.abs(values).min(axis=0) > steepest * COVERING * size + _CLEAR
     far &= (values > 0).all(axis=0) | (values < 0).all(axis=0)
     whole = (blocks[block] + first + size <= grid.shape).all(axis=1)
-    return ~(far & whole)
+    return np.asarray(~(far & whole))
 
 
 def _test(
