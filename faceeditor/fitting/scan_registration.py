@@ -234,7 +234,7 @@ def _bounded(normal: Array, right: Array, limited: slice) -> Array:
     root = np.linalg.cholesky((left + left.T) / 2)
     wanted = solve_triangular(root, right[inside] - cross.T @ cho_solve(factor, right[~inside]), lower=True)
     x = np.zeros(len(right))
-    x[inside] = lsq_linear(root.T, wanted, (0.0, 1.0), method="bvls").x
+    x[inside] = lsq_linear(root.T, wanted, (0.0, 1.0), method="bvls").x.clip(0.0, 1.0)  # bvls is off by rounding
     x[~inside] = cho_solve(factor, right[~inside] - cross @ x[inside])
     return x
 

@@ -39,13 +39,18 @@ def texture_of(refinement: Refinement | None) -> NDArray[np.uint8]:
     return texture
 
 
+DRAGGED: Final = 0.25
+"""How far an expression weight may have moved since the last mesh for the next to begin there. From farther away a
+vertex of one lip may end on the other."""
+
+
 class FaceMesher:
     """Makes meshes of the faces of ``model``; remembers the last one, so that a dragged slider costs little."""
 
     def __init__(self, model: ImFace, template: Template) -> None:
         self.template = template
         self._model = model
-        self._last: tuple[Hashable, Hashable, Followed] | None = None
+        self._last: tuple[Hashable, Codes, Followed] | None = None
 
     @cached_property
     def _follower(self) -> Follower:
@@ -70,10 +75,10 @@ class FaceMesher:
 
     def _dragged(self, codes: Codes, amount: float) -> Tensor:
         """Shape vertices (V, 3): those of the last call for the same face, or found from them for the same person."""
-        person, face = fingerprint([codes[IDENTITY]]), (*fingerprint(codes.values()), amount)
+        face = (*fingerprint(codes.values()), amount)
         if self._last is None or self._last[0] != face:
-            near = self._last[2] if self._last is not None and self._last[1] == person else None
-            self._last = face, person, self._followed(codes, amount, near)
+            near = self._last[2] if self._last is not None and _dragged_from(self._last[1], codes) else None
+            self._last = face, codes, self._followed(codes, amount, near)
         return self._last[2].vertices
 
     def _morphs(self, codes: Codes, amount: float) -> dict[str, NDArray[np.float32]]:
@@ -97,3 +102,9 @@ class FaceMesher:
 
     def _tensor(self, code: NDArray[np.float32]) -> Tensor:
         return torch.tensor(code, dtype=torch.float32, device=self._model.device)
+
+
+def _dragged_from(before: Codes, now: Codes) -> bool:
+    """Whether ``now`` is the same person whose expression moved a little."""
+    moved = np.abs(before[EXPRESSION] - now[EXPRESSION]).max()
+    return bool(moved <= DRAGGED) and np.array_equal(before[IDENTITY], now[IDENTITY])
