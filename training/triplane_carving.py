@@ -52,7 +52,7 @@ class Carving:
         corners = np.asarray(vertices, np.float32)[faces]
         scene, cameras = Scene(corners, len(corners)), tuple(ball.cameras(views))
         ids = np.stack([rasteriser.visible(scene, camera, size, 1)[0] for camera in cameras])
-        return cls(cameras, ids, np.stack([_depth(scene, *seen) for seen in zip(cameras, ids, strict=True)]))
+        return cls(cameras, ids, np.stack([depth_picture(scene, *seen) for seen in zip(cameras, ids, strict=True)]))
 
     def outside(self, points: Floats) -> NDArray[np.bool_]:
         """Which ``points`` (N, 3) some camera sees. Pixels beside a point's own must see past it too."""
@@ -81,7 +81,8 @@ class Carving:
         return found
 
 
-def _depth(scene: Scene, camera: Camera, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+def depth_picture(scene: Scene, camera: Camera, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    """How far (S, S) the triangles ``ids`` (S, S) that a camera sees lie, metres along its axis; infinite where none."""
     pixels = np.flatnonzero(ids.ravel() != NOTHING)
     origin, ways = pixel_rays(camera, len(ids), torch.from_numpy(pixels))
     depth = np.full(ids.size, np.inf, np.float32)
