@@ -1,4 +1,4 @@
-"""Depth frames of studio heads, as a cheap depth camera would take them: one view, noise, and pixels without a depth."""
+"""Depth frames of studio heads, as a cheap depth camera takes them: one view, noise, and pixels without a depth."""
 
 import json
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def random_camera(random: np.random.Generator) -> Camera:
 def held_out_frame(
     maker: HeadMaker, number: int, size: int = 384, sigma: float = 0.0003, missing: float = 0.1
 ) -> tuple[KnownHead, DepthFrame]:
-    """The held-out head with this ``number`` and a frame of it with ``sigma`` metres of noise and ``missing`` pixels."""
+    """The held-out head with this ``number`` and a frame with ``sigma`` metres of noise and ``missing`` pixels."""
     head = KnownHead.of(maker, number)
     random = np.random.default_rng([HELD_OUT_SEED, number, 1])
     return head, DepthFrame.of(maker, head, random_camera(random), size).noisy(sigma, missing, random)

@@ -10,7 +10,7 @@ Points = NDArray[np.float64]
 Faces = NDArray[np.int32]
 Picture = NDArray[np.uint8]
 
-SCAN_SUFFIXES: Final = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off", ".xyz", ".npy")
+SCAN_SUFFIXES: Final = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off", ".xyz", ".npy", ".exr")
 """Files that can only be scans; a .png may be a depth picture, too."""
 MOST_TEXELS: Final = 100_000_000
 """Textures that are more than this together are made coarser."""
@@ -26,7 +26,8 @@ class Scan:
     ``vertices`` (N, 3) float64; ``faces`` (F, 3) int32 counter-clockwise from outside, or ``None`` for a cloud;
     ``normals`` (N, 3) as stored, not necessarily unit, or ``None``; ``colours_srgb`` (N, 3) uint8 or ``None``; ``uv``
     (N, 2) with v up, whole numbers repeat the texture, or ``None``; ``texture_srgb`` (H, W, 3) uint8, row 0 at v = 1,
-    or ``None``.
+    or ``None``. A scan with a ``viewpoint`` (3,) is what a camera there saw: in metres, upright, and between it
+    and the vertices is nothing.
     """
 
     vertices: Points
@@ -35,6 +36,7 @@ class Scan:
     colours_srgb: Picture | None = None
     uv: Points | None = None
     texture_srgb: Picture | None = None
+    viewpoint: Points | None = None
 
 
 def joined(pieces: list[Scan]) -> Scan:

@@ -1,4 +1,4 @@
-"""Single-view depth pictures: 16-bit PNG or .npy, back-projected to a mesh that is cut where the depth jumps."""
+"""Single-view depth pictures: 16-bit PNG, EXR or .npy, back-projected to a mesh that is cut where the depth jumps."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import OpenEXR
 from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
@@ -17,6 +18,10 @@ STEEPEST: Final = 6.0
 """Depth over width of a triangle above which it is a jump (80 degrees) ..."""
 NOISE: Final = 0.01
 """... unless the jump is less than this share of the depth."""
+DEPTH_CHANNELS: Final = ("Z", "depth.Z", "Depth.Z", "Y", "R")
+"""Where an EXR file may keep its depths, the likeliest first."""
+WIDEST, NARROWEST = 0.2, 40.0
+"""Focal lengths that a camera has, in picture sides: from 136 degrees of view to 1.4."""
 UNITS: Final = {"m": 1.0, "mm": 0.001, "metres": 1.0, "millimetres": 0.001}
 
 
@@ -63,10 +68,42 @@ def read_depth_picture(file: Path) -> NDArray[Any] | None:
     """
     with open_picture(file) as image:
         if image.size[0] * image.size[1] > MOST_PIXELS:
-            raise UserError(f"{file} has more than {MOST_PIXELS // 10**6} million pixels; make it smaller first.")
+            raise _huge(file)
         if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
             return None
         return np.asarray(image)
+
+
+def read_depth_exr(file: Path) -> NDArray[Any] | None:
+    """The depths (H, W) in an EXR file, ``None`` where it has no channel for them.
+
+    Raises ``UserError`` for a huge one, and what the decoder raises for a damaged one.
+    """
+    with OpenEXR.File(str(file), header_only=True) as told:
+        low, high = told.header()["dataWindow"]
+    if np.prod(np.asarray(high, float) - low + 1) > MOST_PIXELS:
+        raise _huge(file)
+    with OpenEXR.File(str(file), separate_channels=True) as picture:
+        channels = picture.channels()
+        name = next((name for name in DEPTH_CHANNELS if name in channels), None)
+        return None if name is None else np.array(channels[name].pixels)
+
+
+def require_plausible(file: Path, shape: tuple[int, ...], camera: Intrinsics) -> None:
+    """Raises ``UserError`` for a camera that cannot have taken the picture ``file`` of ``shape`` (H, W)."""
+    height, width = shape
+    for name, focal, side in (("fx", camera.fx, width), ("fy", camera.fy, height)):
+        if not WIDEST < focal / side < NARROWEST:
+            degrees = 2 * np.degrees(np.arctan(side / focal / 2))
+            raise UserError(
+                f"No camera sees {degrees:.3g} degrees, as {name} = {focal:.6g} says of {file}, {width} x {height} "
+                "pixels; focal lengths are in pixels of this picture, so correct its intrinsics."
+            )
+    if not (-width < camera.cx < 2 * width and -height < camera.cy < 2 * height):
+        raise UserError(
+            f"The principal point ({camera.cx:.6g}, {camera.cy:.6g}) is far outside {file}, {width} x {height} pixels; "
+            "cx and cy are in pixels of this picture, so correct its intrinsics."
+        )
 
 
 def back_projected(depth: NDArray[Any], camera: Intrinsics) -> Scan:
@@ -85,7 +122,7 @@ def back_projected(depth: NDArray[Any], camera: Intrinsics) -> Scan:
     used = np.zeros(z.size, bool)
     used[faces] = True
     number = np.cumsum(used) - 1
-    return Scan(vertices=points.reshape(-1, 3)[used], faces=number[faces].astype(np.int32))
+    return Scan(points.reshape(-1, 3)[used], number[faces].astype(np.int32), viewpoint=np.zeros(3))
 
 
 def _uncut(z: NDArray[np.float64], camera: Intrinsics) -> Faces:
@@ -100,3 +137,7 @@ def _uncut(z: NDArray[np.float64], camera: Intrinsics) -> Faces:
         width = nearest / min(camera.fx, camera.fy)
         whole = farthest - nearest <= np.maximum(STEEPEST * width, NOISE * nearest)
     return np.asarray(faces[whole])
+
+
+def _huge(file: Path) -> UserError:
+    return UserError(f"{file} has more than {MOST_PIXELS // 10**6} million pixels; make it smaller first.")

@@ -1,4 +1,4 @@
-"""Any scan in: OBJ, PLY, STL, GLB, glTF and OFF meshes; PLY, XYZ and NPY clouds; depth pictures with their camera.
+"""Any scan in: OBJ, PLY, STL, GLB, glTF and OFF meshes; PLY, XYZ and NPY clouds; PNG, EXR and NPY depth pictures.
 
 Nothing that is read can run code or reach the network: names inside a file lead only to files beside it.
 """
@@ -20,7 +20,14 @@ from faceeditor.faces.scan import Picture, Points, Scan
 from faceeditor.files.atomic import require_file
 from faceeditor.files.claims import MOST_BYTES, MOST_VERTICES, cut_off, too_many
 from faceeditor.files.corners import weld
-from faceeditor.files.depth import Intrinsics, back_projected, read_depth_picture, read_intrinsics
+from faceeditor.files.depth import (
+    Intrinsics,
+    back_projected,
+    read_depth_exr,
+    read_depth_picture,
+    read_intrinsics,
+    require_plausible,
+)
 from faceeditor.files.gltf_scan import read_gltf
 from faceeditor.files.images import decode_image_srgba
 from faceeditor.files.numbers import colours8, numbers
@@ -43,8 +50,8 @@ _STL_CORNER: Final = re.compile(r"\bvertex\s([^\n\r]*)", re.IGNORECASE)
 def read_scan(path: Path | str, intrinsics: Intrinsics | None = None) -> Scan:
     """The scan in a file, in its own unit and axes, every piece of it placed.
 
-    A depth picture (.png, or .npy with two axes) needs ``intrinsics`` or a JSON file of the same name beside it; it
-    comes back in metres, upright, as :func:`faceeditor.files.depth.back_projected` says.
+    A depth picture (.png, .exr, or .npy with two axes) needs ``intrinsics`` or a JSON file of the same name beside
+    it; it comes back in metres, upright, as :func:`faceeditor.files.depth.back_projected` says.
     Raises ``UserError`` for a file that is missing, empty, of another kind, damaged or cut off, for more than
     :data:`MOST_VERTICES` vertices, for coordinates that are not finite, and for what has no face and too few points.
     """
@@ -173,10 +180,25 @@ def _read_png(file: Path, intrinsics: Intrinsics | None) -> Scan:
     return _depth(file, depth, intrinsics)
 
 
+def _read_exr(file: Path, intrinsics: Intrinsics | None) -> Scan:
+    depth = read_depth_exr(file)
+    if depth is None:
+        raise UserError(f"{file} has no channel of depths; it is looked for in Z, Y and R.")
+    return _depth(file, depth, intrinsics)
+
+
 def _depth(file: Path, depth: NDArray[Any], intrinsics: Intrinsics | None) -> Scan:
     if depth.size > MOST_VERTICES:
         raise too_many(file)
-    return back_projected(depth, intrinsics or read_intrinsics(file.with_suffix(".json")))
+    camera = intrinsics or read_intrinsics(file.with_suffix(".json"))
+    require_plausible(file, depth.shape, camera)
+    seen = int((np.isfinite(depth) & (depth > 0)).sum())
+    if seen < LEAST_POINTS:
+        raise UserError(
+            f"{file} has a depth in {seen} of its {depth.size} pixels; a face needs at least {LEAST_POINTS}, so choose "
+            "another frame."
+        )
+    return back_projected(depth, camera)
 
 
 def _cloud(table: NDArray[Any]) -> Scan:
@@ -240,4 +262,5 @@ _READERS: Final[dict[str, Callable[[Path, Intrinsics | None], Scan]]] = {
     ".xyz": _read_xyz,
     ".npy": _read_npy,
     ".png": _read_png,
+    ".exr": _read_exr,
 }
