@@ -10,7 +10,7 @@ from faceeditor.engine.runtime import configure
 from faceeditor.engine.surface_bench import surfaces
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS
 from faceeditor.models.bundle import load_model
-from faceeditor.models.extraction import Extraction
+from faceeditor.models.extraction import face_extraction
 
 MODEL = "imface-studio"
 
@@ -43,7 +43,7 @@ def test_slider_dragged(benchmark, model, faces):
 
 @pytest.mark.parametrize("resolution", [64, 128, 256])
 def test_extraction(benchmark, model, faces, resolution):
-    benchmark.pedantic(lambda: Extraction.of(model, faces[0]).sparse(resolution), rounds=2, warmup_rounds=1)
+    benchmark.pedantic(lambda: face_extraction(model, faces[0]).sparse(resolution), rounds=2, warmup_rounds=1)
 
 
 def test_extraction_beside_the_dense_grid(model):

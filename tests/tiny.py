@@ -95,7 +95,7 @@ class TinyHead:
         depth = np.where(head > 0, camera.distance, np.inf)
         return Frame(rgb.astype(np.float32), head.astype(np.float32), depth.astype(np.float32))
 
-    def mesh(self, codes, refinement=None, *, morphs=False, textured=False):
+    def mesh(self, codes, refinement=None, *, morphs=False, textured=False, quality=Quality.FULL):
         wide, high = 0.08 * (1 + 0.1 * codes["identity"][:2])
         points = np.array([[-wide, -high, 0], [wide, -high, 0], [0, high, 0], [0, 0, 0.05]], np.float32)
         faces = np.array([[0, 1, 3], [1, 2, 3], [2, 0, 3], [0, 2, 1]], np.int32)

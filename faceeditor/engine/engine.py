@@ -19,7 +19,7 @@ from faceeditor.engine.runtime import configure, cuda_available, is_device_failu
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Space
 from faceeditor.models.bundle import load_model
-from faceeditor.models.contract import CAPABILITIES, Quality, capabilities
+from faceeditor.models.contract import CAPABILITIES, MeshModel, Quality, capabilities
 
 T = TypeVar("T")
 Loader = Callable[[str, str], Any]
@@ -236,7 +236,8 @@ class Engine:
         with torch.no_grad():
             if request.show is not Show.LOOK:
                 textured = request.show is Show.TEXTURED
-                mesh = able(model, "mesh").mesh(request.codes, request.refinement, textured=textured)
+                surface: MeshModel = able(model, "mesh")
+                mesh = surface.mesh(request.codes, request.refinement, textured=textured, quality=quality)
                 scan = request.scan_points if request.show is Show.MEASURED else None
                 away = None if scan is None else self._gauge.distances_mm(mesh, scan)
                 return Drawn(request, quality, final, time.monotonic() - began, mesh=mesh, distances_mm=away)

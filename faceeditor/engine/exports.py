@@ -23,7 +23,7 @@ from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
 from faceeditor.models.catalogue import catalogue
-from faceeditor.models.contract import Frame, RadianceModel
+from faceeditor.models.contract import Frame, RadianceModel, SurfaceModel
 
 if TYPE_CHECKING:
     from faceeditor.fitting.portrait import Portrait
@@ -79,16 +79,12 @@ def mesh(model: Any, face: Face, path: Path, mark: Provenance, step: Steps, reso
 
 
 def _extracted(model: Any, face: Face, resolution: int, textured: bool, step: Steps) -> Mesh:
-    from faceeditor.models.extraction import extract_face
+    surface: SurfaceModel = able(model, "surface")
 
-    return extract_face(
-        able(model, "surface"),
-        face.codes,
-        resolution,
-        face.refinement,
-        textured=textured,
-        breathe=lambda: step(0.1, "Extracting the surface"),
-    )
+    def breathe() -> None:
+        step(0.1, "Extracting the surface")
+
+    return surface.extract(face.codes, resolution, face.refinement, textured=textured, breathe=breathe)
 
 
 def expressions(model: Any, face: Face, folder: Path, mark: Provenance, step: Steps) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from faceeditor.engine.jobs import Steps
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS
-from faceeditor.models.extraction import Extraction
+from faceeditor.models.extraction import Extraction, face_extraction
 from faceeditor.models.imface import CHUNK, ImFace
 from faceeditor.rendering.isosurface import Points
 
@@ -35,7 +35,7 @@ def surfaces(model: ImFace, step: Steps) -> dict[str, float]:
     codes[EXPRESSION] = np.zeros_like(codes[EXPRESSION])
     fps, vertices = _drag(model, codes, step)
     began = time.perf_counter()
-    task = Extraction.of(model, codes)
+    task = face_extraction(model, codes)
     found = task.sparse(RESOLUTION)
     sparse = time.perf_counter() - began
     step(0.5)

@@ -29,6 +29,7 @@ ARCHITECTURES: Final[dict[str, str]] = {
     "guided": "faceeditor.models.guided:GuidedHead",
     "portrait": "faceeditor.models.portrait:PortraitNetwork",
     "imface": "faceeditor.models.imface:ImFace",
+    "triplane": "faceeditor.models.triplane:TriplaneHead",
 }
 """Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for.
 """

@@ -1,6 +1,6 @@
 """What a model can do. Panels, commands and tests ask for these capabilities, never for a model's name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +15,10 @@ from faceeditor.faces.mesh import Mesh
 from faceeditor.rendering.colour import linear_to_srgb8
 
 Refinement = Mapping[str, NDArray[Any]]
+
+
+def do_nothing() -> None:
+    """What is called between steps where nobody waits."""
 
 
 class Quality(StrEnum):
@@ -75,12 +79,20 @@ class RadianceModel(Model, Protocol):
 
 @runtime_checkable
 class MeshModel(Model, Protocol):
-    """Gives a fixed-topology mesh of a face."""
+    """Gives a mesh of a face, whose topology is the same for all expressions of a person."""
 
     def mesh(
-        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+        self,
+        codes: Codes,
+        refinement: Refinement | None = None,
+        *,
+        morphs: bool = False,
+        textured: bool = False,
+        quality: Quality = Quality.FULL,
     ) -> Mesh:
-        """The mesh in head space, with ARKit-named ``morphs`` and a baked texture if asked for."""
+        """The mesh in head space with normals and texture places, with ARKit-named ``morphs``, offsets from the
+        person's neutral face, and a texture if asked for. A mesh that is slow to make may be coarser while ``MOVING``.
+        """
         ...
 
 
@@ -132,6 +144,21 @@ class SurfaceModel(Model, Protocol):
 
     def landmarks(self, codes: Codes) -> NDArray[np.float32]:
         """The landmarks (k, 3) that the model is built around."""
+        ...
+
+    def extract(
+        self,
+        codes: Codes,
+        resolution: int,
+        refinement: Refinement | None = None,
+        *,
+        textured: bool = False,
+        breathe: Callable[[], None] = do_nothing,
+    ) -> Mesh:
+        """The field's own surface in head space, with ``resolution`` cells along the box that it is known in.
+
+        ``breathe`` is called now and then and may raise to stop. Raises ``UserError`` for a resolution that is none.
+        """
         ...
 
 

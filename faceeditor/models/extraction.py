@@ -1,7 +1,8 @@
-"""The zero surface of a face's own field, at any resolution: what the template's vertices are too few to show."""
+"""The zero surface of a model's own field, at any resolution: what the template's vertices are too few to show."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -12,12 +13,12 @@ from scipy.spatial import cKDTree
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Codes
 from faceeditor.faces.mesh import Mesh
-from faceeditor.models.contract import Refinement
+from faceeditor.models.contract import Refinement, do_nothing
 from faceeditor.models.face_mesh import detail_amount, texture_of
 from faceeditor.models.imface import ImFace
 from faceeditor.models.region import BALL
 from faceeditor.models.template import Template
-from faceeditor.rendering.isosurface import Isosurface, extract, measured_lipschitz
+from faceeditor.rendering.isosurface import Isosurface, Points, SignedDistance, extract, measured_lipschitz
 
 COARSEST, FINEST = 16, 512
 NEAR: Final = 0.02
@@ -27,55 +28,54 @@ NEIGHBOURS: Final = 8
 STEEPEST: Final = 0.0
 """The least z of normals on the surface: what faces backwards is the border's flaps."""
 
-Points = NDArray[np.float32]
 Corner = tuple[float, float, float]
-
-
-def do_nothing() -> None:
-    """What is called between chunks where nobody waits."""
 
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
-    """What to extract: a face's distances in head space, the box (``low``, ``high``) they are known in, and the most
-    that they change over a metre, as measured.
+    """What to extract: a field's ``distances`` (N,) of points (N, 3) in head space, which it knows in the ball about
+    ``centre`` with ``radius``, metres; ``breathe`` is called between chunks of points and may raise to stop.
     """
 
-    model: ImFace
-    codes: Codes
-    amount: float
-    low: Corner
-    high: Corner
-    lipschitz: float
+    distances: SignedDistance
+    centre: Corner
+    radius: float
     breathe: Callable[[], None] = do_nothing
 
-    @classmethod
-    def of(
-        cls,
-        model: ImFace,
-        codes: Codes,
-        refinement: Refinement | None = None,
-        breathe: Callable[[], None] = do_nothing,
-    ) -> "Extraction":
-        """The face of ``codes``; ``breathe`` is called between chunks of points and may raise to stop."""
-        origin, reach = np.array(model.config.origin), model.config.unit
-        low, high = (_corner(origin + side * reach) for side in (-1, 1))
-        amount = detail_amount(refinement)
-        task = cls(model, codes, amount, low, high, np.inf, breathe)
-        return replace(task, lipschitz=measured_lipschitz(task.sdf, low, high))
+    @property
+    def low(self) -> Corner:
+        """The lower corner of the ball's box."""
+        return _corner(np.array(self.centre) - self.radius)
 
-    def sdf(self, points: Points) -> NDArray[np.float32]:
+    @property
+    def high(self) -> Corner:
+        """The upper corner of the ball's box."""
+        return _corner(np.array(self.centre) + self.radius)
+
+    @cached_property
+    def lipschitz(self) -> float:
+        """The most that the distances change over a metre, as measured."""
+        return measured_lipschitz(self.sdf, self.low, self.high)
+
+    def sdf(self, points: Points) -> NDArray[np.floating[Any]]:
         """Signed distances (N,) of ``points`` (N, 3), metres; outside the ball, those of the nearest point in it."""
         self.breathe()
-        origin, unit = np.array(self.model.config.origin, np.float32), self.model.config.unit
-        away = points - origin
+        centre, radius = np.array(self.centre, np.float32), np.float32(self.radius)
+        away = points - centre
         length = np.linalg.norm(away, axis=1, keepdims=True)
-        return self.model.sdf(origin + away * (unit / np.maximum(length, unit)), self.codes, self.amount)
+        return self.distances(centre + away * (radius / np.maximum(length, radius)))
 
     def sparse(self, resolution: int) -> Isosurface:
-        """The surface in the whole box, evaluated where it can be."""
-        ball = _corner(np.array(self.model.config.origin)), self.model.config.unit
-        return extract(self.sdf, self.low, self.high, resolution, self.lipschitz, ball=ball)
+        """The surface in the whole box, ``resolution`` cells along it, evaluated where it can be."""
+        return extract(self.sdf, self.low, self.high, resolution, self.lipschitz, ball=(self.centre, self.radius))
+
+
+def face_extraction(
+    model: ImFace, codes: Codes, refinement: Refinement | None = None, breathe: Callable[[], None] = do_nothing
+) -> Extraction:
+    """The face of ``codes``, with the detail that its ``refinement`` asks for."""
+    distances = partial(model.sdf, codes=codes, detail=detail_amount(refinement))
+    return Extraction(distances, model.config.origin, model.config.unit, breathe)
 
 
 def extract_face(
@@ -93,10 +93,9 @@ def extract_face(
     corresponds. Raises ``UserError`` for a resolution that is none, and where there is no surface.
     """
     require_resolution(resolution)
-    task = Extraction.of(model, codes, refinement, breathe)
-    found = task.sparse(resolution)
-    place = _Places(model.mesher.template)
-    taken = model.to_template(found.vertices, codes, task.amount) if len(found.vertices) else found.vertices
+    found = face_extraction(model, codes, refinement, breathe).sparse(resolution)
+    place, amount = _Places(model.mesher.template), detail_amount(refinement)
+    taken = model.to_template(found.vertices, codes, amount) if len(found.vertices) else found.vertices
     distance, uv = place.of(taken)
     inside = np.linalg.norm(found.vertices - np.array(model.config.origin), axis=1) < BALL * model.config.unit
     vertices, faces, kept = _cut(found, inside & (distance < NEAR))

@@ -346,7 +346,13 @@ class GuidedHead(nn.Module):
 
     @torch.inference_mode()
     def mesh(
-        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+        self,
+        codes: Codes,
+        refinement: Refinement | None = None,
+        *,
+        morphs: bool = False,
+        textured: bool = False,
+        quality: Quality = Quality.FULL,
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template's opaque parts, by render vertices."""
         template, extra = self.proxy.template, {k: self._tensor(v) for k, v in (refinement or {}).items()}

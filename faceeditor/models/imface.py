@@ -25,9 +25,9 @@ from faceeditor.faces.mesh import Mesh
 from faceeditor.models import se3
 from faceeditor.models.blend_field import Blend, BlendConfig, BlendField, LandmarkNet
 from faceeditor.models.bundle import Bundle, load_model, misfit
-from faceeditor.models.contract import Frame, Quality, Refinement
+from faceeditor.models.contract import Frame, Quality, Refinement, do_nothing
 from faceeditor.models.memo import Memo, fingerprint
-from faceeditor.rendering.mesh_picture import MeshPainter
+from faceeditor.models.mesh_look import MeshLook
 
 if TYPE_CHECKING:
     from faceeditor.models.face_mesh import FaceMesher
@@ -261,8 +261,7 @@ class ImFace(nn.Module):
         self.detail = BlendField(count, 1, config.detail, config.detail_dims, still=True) if config.detail else None
         self.register_buffer("template_landmarks", torch.zeros(count, 3))
         self._fields: Memo[FaceField] = Memo(4)
-        self._meshes: Memo[Mesh] = Memo(2)
-        self._painter = MeshPainter()
+        self._look = MeshLook()
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
@@ -323,10 +322,30 @@ class ImFace(nn.Module):
         return self._head(self._bound(codes).landmarks)
 
     def mesh(
-        self, codes: Codes, refinement: Refinement | None = None, *, morphs: bool = False, textured: bool = False
+        self,
+        codes: Codes,
+        refinement: Refinement | None = None,
+        *,
+        morphs: bool = False,
+        textured: bool = False,
+        quality: Quality = Quality.FULL,
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template, put on the face."""
         return self.mesher.mesh(codes, refinement, morphs=morphs, textured=textured)
+
+    def extract(
+        self,
+        codes: Codes,
+        resolution: int,
+        refinement: Refinement | None = None,
+        *,
+        textured: bool = False,
+        breathe: Callable[[], None] = do_nothing,
+    ) -> Mesh:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.extract`: what the field knows of the face."""
+        from faceeditor.models.extraction import extract_face
+
+        return extract_face(self, codes, resolution, refinement, textured=textured, breathe=breathe)
 
     def render(
         self,
@@ -337,9 +356,7 @@ class ImFace(nn.Module):
         refinement: Refinement | None = None,
     ) -> Frame:
         """See :meth:`faceeditor.models.contract.RadianceModel.render`: the mesh with its texture in soft light."""
-        key = (fingerprint(codes.values()), tuple(refinement or {}), fingerprint((refinement or {}).values()))
-        mesh = self._meshes.get(key, lambda: self.mesh(codes, refinement, textured=True))
-        return Frame(*self._painter.draw(mesh, camera, size, rays_a_side=2 if quality is Quality.FULL else 1))
+        return self._look.frame(self, codes, camera, size, quality, refinement)
 
     @cached_property
     def mesher(self) -> "FaceMesher":

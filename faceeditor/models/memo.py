@@ -26,6 +26,10 @@ class Memo(Generic[T]):
             self._made.popitem(last=False)
         return self._made[key]
 
+    def known(self, key: Hashable) -> T | None:
+        """What was made for ``key`` and is not forgotten yet."""
+        return self._made.get(key)
+
     def clear(self) -> None:
         """Forgets everything."""
         self._made.clear()

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 
 from faceeditor.errors import UserError
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
-from faceeditor.models.extraction import Extraction, extract_face
+from faceeditor.models.extraction import extract_face, face_extraction
 from faceeditor.models.imface import DETAIL
 from faceeditor.rendering.isosurface import extract
 from tests.plain_face import plain_face
@@ -21,7 +21,7 @@ def model():
 
 def test_the_measured_bound_leaves_no_hole(model):
     """In the ball the sparse surface is, vertex for vertex, that of the dense grid: no block was skipped wrongly."""
-    task = Extraction.of(model, CODES)
+    task = face_extraction(model, CODES)
     found = task.sparse(48), extract(task.sdf, task.low, task.high, 48, lipschitz=1e9)
     sparse, dense = (inside(surface, task) for surface in found)
     assert found[0].evaluations < found[1].evaluations / 2
@@ -32,8 +32,8 @@ def test_the_measured_bound_leaves_no_hole(model):
 def inside(surface, task):
     """The middles of the triangles that lie in the model's ball."""
     corners = surface.vertices[surface.faces]
-    away = np.linalg.norm(corners - np.array(task.model.config.origin), axis=2).max(1)
-    return corners[away < task.model.config.unit].mean(1)
+    away = np.linalg.norm(corners - np.array(task.centre), axis=2).max(1)
+    return corners[away < task.radius].mean(1)
 
 
 def test_a_face_is_cut_to_its_region_and_lies_on_the_field(model):
