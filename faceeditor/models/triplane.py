@@ -6,22 +6,30 @@ F_ex moves the head at rest to an expression. Lengths are in the model's own uni
 inside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceeditor.faces.latents import Codes, Space
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.latents import Code, Codes, Space
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.faces.mesh import Mesh
 from faceeditor.models.bundle import Bundle, misfit
+from faceeditor.models.contract import Frame, Quality, Refinement, do_nothing
 from faceeditor.models.memo import Memo, fingerprint
+from faceeditor.models.mesh_look import MeshLook
 from faceeditor.models.root_finding import Roots, find_roots, with_gradient
 from faceeditor.models.triplane_deformation import BoundDeformation, Deformation, DeformationConfig
 from faceeditor.models.triplane_layers import BoundMLP, CodedMLP, PlaneGenerator, as_rows, sample_planes
+
+if TYPE_CHECKING:
+    from faceeditor.models.triplane_mesh import HeadMesher
 
 CHUNK: Final = 4096
 """Points evaluated at once where nothing asks for gradients: what lies between stays in the cache."""
@@ -137,7 +145,7 @@ class HeadField:
 
 
 class TriplaneHead(nn.Module):
-    """The tri-plane head, and the NPM baseline by configuration."""
+    """The tri-plane head, and the NPM baseline by configuration. Capabilities: surface and mesh."""
 
     name: str
     spaces: Mapping[str, Space]
@@ -156,6 +164,7 @@ class TriplaneHead(nn.Module):
         self.decoder.start_as_sphere()
         self.deformation = Deformation(config.deformation, config.expression_dims, dims)
         self._planes: Memo[HeadField] = Memo(4)
+        self._look = MeshLook()
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
@@ -200,7 +209,7 @@ class TriplaneHead(nn.Module):
     @torch.no_grad()
     def bound(self, codes: Codes) -> HeadField:
         """The head of ``codes``, without gradients; a person's planes are remembered."""
-        tensors = {name: self._tensor(code) for name, code in codes.items()}
+        tensors = {name: self.tensor(code) for name, code in codes.items()}
         head = self._planes.get(fingerprint([codes[IDENTITY]]), lambda: self._head(tensors[IDENTITY]))
         return self.expressed(head, tensors)
 
@@ -217,13 +226,83 @@ class TriplaneHead(nn.Module):
         with torch.no_grad():
             return self.head(torch.cat([head.posed(part) for part in torch.split(own, CHUNK)]))
 
+    def sdf(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.sdf`: what the head at rest says where points come from.
+        Motions stretch, so that off the surface it is near to a distance, but none.
+        """
+        return self.sdf_at_rest(self.head(self.traced(points, codes).points), codes)
+
+    def to_template(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.to_template`: the mean head at rest is the template."""
+        head, found = self.bound({IDENTITY: codes[IDENTITY]}), self.traced(points, codes).points
+        with torch.no_grad():
+            return self.head(torch.cat([head.on_mean(part) for part in torch.split(found, CHUNK)]))
+
+    def traced(self, points: NDArray[Any], codes: Codes) -> Roots:
+        """Where ``points`` (N, 3) in head space lie on the head at rest, in the model's space, and how well that was
+        found: points that no point at rest is moved to have no such place.
+        """
+        own = self.own(points)
+        guesses = self.mesher.guesses(own, codes)
+        with torch.no_grad():
+            return self.bound(codes).at_rest(own, guesses)
+
+    @torch.no_grad()
+    def landmarks(self, codes: Codes) -> NDArray[np.float32]:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.landmarks`: the 68 of the mean head, on this person."""
+        mean, head = self.mesher.mean_landmarks, self.bound(codes)
+        return self.head(head.posed(find_roots(head.on_mean, mean, mean[None]).points))
+
+    def mesh(
+        self,
+        codes: Codes,
+        refinement: Refinement | None = None,
+        *,
+        morphs: bool = False,
+        textured: bool = False,
+        quality: Quality = Quality.FULL,
+    ) -> Mesh:
+        """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the surface at rest, moved."""
+        return self.mesher.mesh(codes, refinement, morphs=morphs, textured=textured, quality=quality)
+
+    def extract(
+        self,
+        codes: Codes,
+        resolution: int,
+        refinement: Refinement | None = None,
+        *,
+        textured: bool = False,
+        breathe: Callable[[], None] = do_nothing,
+    ) -> Mesh:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.extract`: the surface at rest, moved."""
+        return self.mesher.extract(codes, resolution, refinement, textured=textured, breathe=breathe)
+
+    def render(
+        self,
+        codes: Codes,
+        camera: Camera,
+        size: int,
+        quality: Quality = Quality.FULL,
+        refinement: Refinement | None = None,
+    ) -> Frame:
+        """See :meth:`faceeditor.models.contract.RadianceModel.render`: the mesh with its texture in soft light."""
+        return self._look.frame(self, codes, camera, size, quality, refinement)
+
+    @cached_property
+    def mesher(self) -> "HeadMesher":
+        """What makes this model's meshes."""
+        from faceeditor.models.triplane_mesh import HeadMesher
+
+        return HeadMesher(self)
+
     def own(self, points: NDArray[Any]) -> Tensor:
         """``points`` (..., 3) of head space in the model's space and unit."""
-        return self._tensor((points - np.asarray(self.config.origin)) / self.config.unit)
+        return self.tensor((points - np.asarray(self.config.origin)) / self.config.unit)
 
     def head(self, points: Tensor) -> NDArray[np.float32]:
         """``points`` (..., 3) of the model's space in head space."""
         return np.asarray(points.cpu().numpy() * self.config.unit + self.config.origin, np.float32)
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
+    def tensor(self, array: NDArray[Any] | Code) -> Tensor:
+        """A code, or points, beside the weights."""
         return torch.tensor(np.asarray(array, np.float32), device=self.device)
