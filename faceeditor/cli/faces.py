@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from faceeditor.files.depth import Intrinsics
     from faceeditor.session import Session
 
-RANDOM_SPACES: Final = "identity,skin,hair"
-"""What ``random`` draws unless told otherwise: a person, with a neutral expression in neutral light."""
+RANDOM_SPACES: Final = ("identity", "skin", "hair")
+"""What ``random`` draws, where the model has it, unless told otherwise: a person, with a neutral expression and light.
+"""
 
 
 def fit(
@@ -84,7 +85,12 @@ def random(
     seed: Annotated[int, typer.Option(help="The same seed gives the same face.")],
     out: Out,
     model: Model = None,
-    spaces: Annotated[str, typer.Option(help="Spaces to draw, separated by commas, or 'all'.")] = RANDOM_SPACES,
+    spaces: Annotated[
+        str | None,
+        typer.Option(
+            help="Spaces to draw, separated by commas, or 'all'; a person if not given: identity, skin, hair."
+        ),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -94,7 +100,9 @@ def random(
         raise UserError("A seed must not be negative.")
     with opened(device) as session:
         face_id = session.new(model)
-        session.randomise(face_id, None if spaces == "all" else spaces.split(","), seed)
+        known = session.spaces(session.document[face_id].model)
+        usual = [name for name in RANDOM_SPACES if name in known]
+        session.randomise(face_id, known if spaces == "all" else spaces.split(",") if spaces else usual, seed)
         session.rename(face_id, out.stem)
         session.save(face_id, out)
         name = session.document[face_id].model

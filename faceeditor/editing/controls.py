@@ -183,9 +183,16 @@ def reset(face: Face, spaces: Spaces, what: str, start: Face | None = None) -> F
 
 
 def neutral(space: Space) -> Code:
-    """A code to start from: the mean, or, where options exclude each other, the training code nearest to it."""
+    """A code to start from: the mean, or, where options exclude each other, the training code nearest to it; where
+    codes are drawn from mean and covariance, the mean with no option, or else the commonest, chosen.
+    """
     if not space.choices:
         return space.mean
+    if space.gaussian:
+        code = space.mean
+        for option in space.choices:
+            code = option.write(code, option.none or option.read(code))
+        return code
     distances = np.linalg.norm((space.examples - space.mean) / np.maximum(space.scale, 1e-6), axis=1)
     return as_code(space.examples[int(distances.argmin())])
 

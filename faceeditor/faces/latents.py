@@ -79,6 +79,14 @@ class Choice:
         changed[self.start : self.start + len(self.options)] = weights
         return as_code(changed)
 
+    def drawn(self, mean: Code, generator: np.random.Generator) -> str:
+        """An option as often as among the codes with this ``mean``: a share is the mean of a weight that is 0 or 1."""
+        shares = mean[self.start : self.start + len(self.options)].astype(np.float64).clip(0, 1)
+        rest = [] if self.none is None else [max(1 - shares.sum(), 0)]
+        every = np.append(shares, rest)
+        names = [*self.options, *([] if self.none is None else [self.none])]
+        return names[generator.choice(len(every), p=every / every.sum())]
+
 
 @dataclass(frozen=True, eq=False)
 class Space:
@@ -128,9 +136,16 @@ class Space:
         return as_code(self.mean + offset * min(1.0, self.norm_limit / max(length, 1e-12)))
 
     def random(self, generator: np.random.Generator) -> Code:
-        """A plausible code: from the training distribution, or one of the training codes."""
+        """A plausible code: from the training distribution, or one of the training codes.
+
+        Weights of exclusive options are not drawn from the normal distribution, whose draws are mixtures of all, but
+        are those of one option, with the same mean and covariance.
+        """
         if self.gaussian:
-            return self.clamp(self.mean + self.factor @ generator.standard_normal(self.factor.shape[1], np.float32))
+            code = self.clamp(self.mean + self.factor @ generator.standard_normal(self.factor.shape[1], np.float32))
+            for choice in self.choices:
+                code = choice.write(code, choice.drawn(self.mean, generator))
+            return code
         return as_code(self.examples[generator.integers(len(self.examples))])
 
 

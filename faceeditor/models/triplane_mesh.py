@@ -130,7 +130,9 @@ class HeadMesher:
 
     def _found(self, identity: Code, resolution: int, breathe: Callable[[], None] = do_nothing) -> RestSurface:
         """The surface at rest. Raises ``UserError`` where there is none."""
-        vertices, faces = _head_of(self.extraction(identity, breathe).sparse(resolution))
+        config = self._model.config
+        found = self.extraction(identity, breathe).sparse(resolution)
+        vertices, faces = _head_of(found, config.origin, config.unit)
         if not len(faces):
             raise UserError("This head has no surface where its model knows one; choose another face.")
         points = self._model.own(vertices)
@@ -174,9 +176,14 @@ class HeadMesher:
         )
 
 
-def _head_of(found: Isosurface) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The vertices (V, 3) and faces (F, 3) of the largest piece, and of others that are no scrap beside it."""
-    faces = found.faces.astype(np.int64)
+def _head_of(
+    found: Isosurface, centre: tuple[float, float, float], radius: float
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The vertices (V, 3) and faces (F, 3) that lie in the ball, of the largest piece there and of others that are no
+    scrap beside it.
+    """
+    inside = np.linalg.norm(found.vertices - np.array(centre, np.float32), axis=1) <= radius
+    faces = found.faces[inside[found.faces].all(axis=1)].astype(np.int64)
     if not len(faces):
         return found.vertices[:0], faces
     edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from faceeditor.editing import controls
 from faceeditor.errors import UserError
+from faceeditor.faces.latents import Choice, as_code
 from tests.tiny import SPACES, tiny_face
 
 FACE = tiny_face(seed=3)
@@ -87,6 +88,16 @@ def test_reset_to_start_and_to_neutral():
     neutral = controls.reset(face, SPACES, "all")
     assert not neutral.codes["expression"].any()
     assert controls.choice(neutral, SPACES, "hair.style") in ("afro", "bob")
+
+
+@pytest.mark.parametrize(("none", "chosen"), [("bald", "bald"), (None, "bob")])
+def test_neutral_is_the_mean_with_nothing_or_the_commonest_chosen(none, chosen):
+    style = Choice("style", "identity", 2, ("afro", "bob"), none, "Hair", "Style")
+    mean = as_code([0.1, 0.2, 0.3, 0.4])
+    neutral = controls.neutral(replace(SPACES["identity"], mean=mean, choices=(style,)))
+    assert style.read(neutral) == chosen
+    assert set(neutral[2:]) <= {0.0, 1.0}
+    assert np.array_equal(neutral[:2], mean[:2])
 
 
 def test_random_codes_are_told_by_the_seed_alone_space_by_space():

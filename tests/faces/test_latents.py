@@ -1,5 +1,7 @@
 """Sliders, choices and codes: what is set is read back, what must stay within bounds does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,6 +92,21 @@ def test_random_codes_follow_the_covariance_or_are_examples():
     examples = space(gaussian=False)
     assert examples.random(np.random.default_rng(0)).tolist() in examples.examples.tolist()
     assert np.array_equal(shape.random(np.random.default_rng(7)), shape.random(np.random.default_rng(7)))
+
+
+@pytest.mark.parametrize("none", ["bald", None])
+def test_random_codes_choose_one_option_as_often_as_the_mean_says(none):
+    weights = np.eye(3)[[0] * 5 + [1] * 3 + [2] * 2][:, : 3 if none is None else 2]
+    names = ("afro", "bob", "curls")[: weights.shape[1]]
+    mean = space().mean.copy()
+    mean[: len(names)] = weights.mean(0)
+    shape = replace(
+        space(norm_limit=3.0), mean=as_code(mean), choices=(Choice("style", "hair", 0, names, none, "", ""),)
+    )
+    drawn = np.stack([shape.random(np.random.default_rng(seed)) for seed in range(2000)])[:, : len(names)]
+    assert set(drawn.ravel()) == {0.0, 1.0}
+    assert drawn.mean(0) == pytest.approx(weights.mean(0), abs=0.05)
+    assert np.cov(drawn.T, bias=True) == pytest.approx(np.cov(weights.T, bias=True), abs=0.03)
 
 
 @pytest.mark.parametrize("none", ["bald", None])
