@@ -13,17 +13,17 @@ import torch
 from faceeditor.editing.controls import neutral
 from faceeditor.engine.dense_reference import DenseReference
 from faceeditor.engine.engine import Engine
-from faceeditor.engine.jobs import NO_STEPS, Steps
+from faceeditor.engine.jobs import NO_STEPS, Steps, Work
 from faceeditor.engine.requests import Drawn, DrawRequest, Pace
-from faceeditor.engine.surface_bench import surfaces
+from faceeditor.engine.surface_bench import heads, surfaces
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Space
 from faceeditor.faces.layout import EXPRESSION
 from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Quality, RadianceModel
 
-SURFACE: Final = "imface"
-"""The architecture whose surfaces are measured."""
+FACE, HEAD = "imface", "triplane"
+"""The architectures whose surfaces are measured."""
 SIZE: Final = 256
 FULL_SIZE: Final = 512
 DRAG_SECONDS: Final = 3.0
@@ -39,8 +39,9 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
     camera moved; ``frame.full_ms`` is a full-quality frame of 512 pixels after a code changed; ``frame.drag_fps``
     counts the 256-pixel frames that reach the owner while a slider is dragged through the engine;
     ``frame.ratio_to_dense_paper`` is how many times longer than ``frame.codes_ms`` a dense network of HeadNeRF's size
-    takes for one frame of 256 pixels. Where a surface model is at hand, the figures of
-    :func:`faceeditor.engine.surface_bench.surfaces` follow.
+    takes for one frame of 256 pixels. Where models of surfaces are at hand, the figures of
+    :func:`faceeditor.engine.surface_bench.surfaces` and :func:`faceeditor.engine.surface_bench.heads` follow, and
+    ``extraction.triplane_vs_imface``: how many times longer a face takes to extract at 256 cells than a whole head.
     """
     inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
     engine = Engine(inbox.put, device=device, threads=threads, pace=Pace((SIZE,)))
@@ -68,12 +69,23 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
 
 
 def _surface(engine: Engine) -> dict[str, Any]:
-    """What the first surface model at hand does; nothing where there is none."""
-    name = next((info.name for info in catalogue() if info.architecture == SURFACE and not info.error), None)
-    if name is None:
-        return {}
-    figures = engine.submit("Measure surfaces", lambda step: surfaces(engine.model(name), step)).result()
-    return {**figures, "surface.model": name}
+    """What the first models of faces and of heads at hand do, and how many times faster a head is extracted than a
+    face; nothing where there are none.
+    """
+    figures: dict[str, Any] = {}
+    for architecture, measured in ((FACE, surfaces), (HEAD, heads)):
+        name = next((info.name for info in catalogue() if info.architecture == architecture and not info.error), None)
+        if name is not None:
+            figures |= engine.submit("Measure surfaces", _measuring(engine, name, measured)).result()
+            figures["surface.model" if architecture == FACE else "head.model"] = name
+    if {"extraction.seconds_256", "extraction.triplane_seconds_256"} <= figures.keys():
+        ratio = figures["extraction.seconds_256"] / figures["extraction.triplane_seconds_256"]
+        figures["extraction.triplane_vs_imface"] = ratio
+    return figures
+
+
+def _measuring(engine: Engine, name: str, measured: Callable[..., dict[str, float]]) -> Work[dict[str, float]]:
+    return lambda step: measured(engine.model(name), step)
 
 
 def _edited(face: Face, spaces: Mapping[str, Space], amount: float) -> Face:

@@ -1,22 +1,32 @@
-"""How fast this machine makes surfaces: a dragged slider, and the extraction of a face beside the dense grid."""
+"""How fast this machine makes surfaces: a dragged slider, and the extraction of a face, or of a head, beside the dense
+grid.
+"""
 
 import statistics
 import time
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from faceeditor.engine.jobs import Steps
-from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS
+from faceeditor.faces.latents import Codes
+from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
+from faceeditor.models.contract import MeshModel, Quality
 from faceeditor.models.extraction import Extraction, face_extraction
-from faceeditor.models.imface import CHUNK, ImFace
-from faceeditor.rendering.isosurface import Points
+from faceeditor.models.imface import ImFace
+from faceeditor.models.triplane import TriplaneHead
+from faceeditor.rendering.isosurface import CHUNK, Isosurface, Points
 
 RESOLUTION: Final = 256
 SHARE: Final = 1 / 32
 """Part of the dense grid's chunks that are timed, drawn at random; all of them would take minutes."""
 DRAGGED: Final = "jawOpen"
 MOVES: Final = 24
+PEOPLE: Final = 5
+"""People drawn at random whose meshes are timed, after one that warms up."""
+MESHED: Final = 128
+"""Cells of their meshes."""
 WARM: Final = 4
 STEP: Final = 0.04
 """How far the slider goes between two surfaces: all the way in two and a half seconds at ten a second."""
@@ -34,10 +44,8 @@ def surfaces(model: ImFace, step: Steps) -> dict[str, float]:
     codes = {name: space.mean for name, space in model.spaces.items()}
     codes[EXPRESSION] = np.zeros_like(codes[EXPRESSION])
     fps, vertices = _drag(model, codes, step)
-    began = time.perf_counter()
     task = face_extraction(model, codes)
-    found = task.sparse(RESOLUTION)
-    sparse = time.perf_counter() - began
+    sparse, found = _extracted(task)
     step(0.5)
     dense = _dense(task, step)
     return {
@@ -51,7 +59,56 @@ def surfaces(model: ImFace, step: Steps) -> dict[str, float]:
     }
 
 
-def _drag(model: ImFace, codes: dict[str, np.ndarray], step: Steps) -> tuple[float, int]:
+def heads(model: TriplaneHead, step: Steps) -> dict[str, float]:
+    """The same figures of whole heads of ``model``: ``head.drag_fps`` and ``head.vertices`` while ``jawOpen`` is
+    dragged, ``head.identity_fps`` while people change, ``extraction.triplane_seconds_256`` and ``..._vs_dense`` for one
+    person at rest; ``extraction.triplane_128_s`` is the median time from the code of a person drawn at random to the
+    posed mesh at 128 cells, with planes, normals and texture places.
+    """
+    random, still = np.random.default_rng(0), np.zeros_like(model.spaces[EXPRESSION].mean)
+
+    def person() -> Codes:
+        return {IDENTITY: model.spaces[IDENTITY].random(random), EXPRESSION: still}
+
+    fps, vertices = _drag(model, person(), step)
+    moving = _median_seconds(lambda: model.mesh(person(), quality=Quality.MOVING), step)
+    meshed = _median_seconds(lambda: model.extract(person(), MESHED), step)
+    task = model.mesher.extraction(person()[IDENTITY])
+    sparse, found = _extracted(task)
+    step(0.5)
+    dense = _dense(task, step)
+    return {
+        "head.drag_fps": fps,
+        "head.vertices": float(vertices),
+        "head.identity_fps": 1 / moving,
+        "extraction.triplane_seconds_256": sparse,
+        "extraction.triplane_evaluations_256": float(found.evaluations),
+        "extraction.triplane_lipschitz": task.lipschitz,
+        "extraction.triplane_dense_seconds_256_from_sampled_chunks": dense,
+        "extraction.triplane_vs_dense": dense / sparse,
+        "extraction.triplane_128_s": meshed,
+    }
+
+
+def _extracted(task: Extraction) -> tuple[float, Isosurface]:
+    """The seconds that the sparse surface takes, with the measuring of its bound, and the surface."""
+    began = time.perf_counter()
+    found = task.sparse(RESOLUTION)
+    return time.perf_counter() - began, found
+
+
+def _median_seconds(make: Callable[[], object], step: Steps) -> float:
+    times = []
+    for _ in range(1 + PEOPLE):
+        began = time.perf_counter()
+        make()
+        times.append(time.perf_counter() - began)
+        step(0.0)
+    return statistics.median(times[1:])
+
+
+def _drag(model: MeshModel, codes: Codes, step: Steps) -> tuple[float, int]:
+    """Meshes a second and their vertices while the mouth of a face is opened again and again."""
     times, count = [], 0
     for index in range(WARM + MOVES):
         expression = codes[EXPRESSION].copy()
