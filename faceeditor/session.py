@@ -177,6 +177,11 @@ class Session(Edits, Views):
         loaded = self.engine.loaded(model) or self.engine.load(model).result()
         return loaded.capabilities
 
+    def extent(self, model: str) -> float:
+        """Side in metres of the box that a surface model knows its faces in; blocks while it is not loaded."""
+        loaded = self.engine.loaded(model) or self.engine.load(model).result()
+        return loaded.extent
+
     def model_hash(self, name: str) -> str:
         """The content hash of a bundle; empty when there is none of that name."""
         if name not in self._hashes:

@@ -36,10 +36,13 @@ class _Drawing:
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """What any thread may know about a loaded model."""
+    """What any thread may know about a loaded model; ``extent`` is the side in metres of the box that a surface model
+    knows its faces in.
+    """
 
     spaces: Mapping[str, Space]
     capabilities: tuple[str, ...]
+    extent: float
 
 
 class Engine:
@@ -175,7 +178,8 @@ class Engine:
         if name not in self._models:
             model = self._load(name, self.device)
             self._models[name] = model
-            self._loaded[name] = Loaded(MappingProxyType(dict(getattr(model, "spaces", {}))), capabilities(model))
+            spaces = MappingProxyType(dict(getattr(model, "spaces", {})))
+            self._loaded[name] = Loaded(spaces, capabilities(model), getattr(model, "extent", 0.0))
             self._deliver(lambda: self.model_ready.emit(name))
         return self._models[name]
 

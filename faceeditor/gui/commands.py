@@ -131,7 +131,7 @@ class Commands(QObject):
         face_id = self._current()
         if face_id is None:
             return
-        dialog = dialogs.ResolutionDialog(self._window)
+        dialog = dialogs.ResolutionDialog(self._window, self._session.extent(self._session.document[face_id].model))
         if dialog.exec() != dialog.DialogCode.Accepted:
             return
         resolution = dialog.resolution()

@@ -15,9 +15,6 @@ from faceeditor.errors import UserError
 
 DEFECT: Final = "Something went wrong inside FaceEditor; your faces are safe. Please report the details."
 
-_FIELD_MM: Final = 200
-"""Side of the box in which surface models know their faces."""
-
 
 class Answer(Enum):
     """What the artist wants done with unsaved faces."""
@@ -117,12 +114,13 @@ class ResolutionDialog(QDialog):
 
     RESOLUTIONS: Final = (64, 128, 256, 512)
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, extent: float) -> None:
+        """``extent`` is the side in metres of the box that the cells fill."""
         super().__init__(parent)
         self.setWindowTitle("Export surface")
         self.box = QComboBox()
         for resolution in self.RESOLUTIONS:
-            self.box.addItem(f"{resolution} cells, {_FIELD_MM / resolution:.1f} mm each", resolution)
+            self.box.addItem(f"{resolution} cells, {1000 * extent / resolution:.1f} mm each", resolution)
         self.box.setCurrentIndex(self.RESOLUTIONS.index(256))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)

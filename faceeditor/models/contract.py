@@ -134,6 +134,11 @@ class SurfaceModel(Model, Protocol):
     between calls.
     """
 
+    @property
+    def extent(self) -> float:
+        """Side of the box that the field is known in, metres."""
+        ...
+
     def sdf(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
         """Signed distances (N,) of ``points`` (N, 3), negative behind the surface."""
         ...

@@ -89,7 +89,7 @@ def extract_face(
 ) -> Mesh:
     """The surface of a face in head space, cut to where the field knows it.
 
-    ``resolution`` is the number of cells along the 20 cm of its box. Texture places are those of the template where it
+    ``resolution`` is the number of cells along its box. Texture places are those of the template where it
     corresponds. Raises ``UserError`` for a resolution that is none, and where there is no surface.
     """
     require_resolution(resolution)

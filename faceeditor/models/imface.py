@@ -307,6 +307,11 @@ class ImFace(nn.Module):
         """Where the weights lie."""
         return self.template_landmarks.device
 
+    @property
+    def extent(self) -> float:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.extent`."""
+        return 2 * self.config.unit
+
     def sdf(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
         """See :meth:`faceeditor.models.contract.SurfaceModel.sdf`."""
         asked = self._bound(codes).with_detail(detail)

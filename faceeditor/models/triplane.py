@@ -226,6 +226,11 @@ class TriplaneHead(nn.Module):
         with torch.no_grad():
             return self.head(torch.cat([head.posed(part) for part in torch.split(own, CHUNK)]))
 
+    @property
+    def extent(self) -> float:
+        """See :meth:`faceeditor.models.contract.SurfaceModel.extent`."""
+        return 2 * self.config.unit
+
     def sdf(self, points: NDArray[Any], codes: Codes, detail: float = 1.0) -> NDArray[np.float32]:
         """See :meth:`faceeditor.models.contract.SurfaceModel.sdf`: what the head at rest says where points come from.
         Motions stretch, so that off the surface it is near to a distance, but none.
