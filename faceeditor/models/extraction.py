@@ -34,13 +34,15 @@ Corner = tuple[float, float, float]
 @dataclass(frozen=True, eq=False)
 class Extraction:
     """What to extract: a field's ``distances`` (N,) of points (N, 3) in head space, which it knows in the ball about
-    ``centre`` with ``radius``, metres; ``breathe`` is called between chunks of points and may raise to stop.
+    ``centre`` with ``radius``, metres. ``breathe`` is called between chunks of points and may raise to stop; at
+    ``samples`` places it is measured how much the distances change.
     """
 
     distances: SignedDistance
     centre: Corner
     radius: float
     breathe: Callable[[], None] = do_nothing
+    samples: int = 4096
 
     @property
     def low(self) -> Corner:
@@ -55,7 +57,7 @@ class Extraction:
     @cached_property
     def lipschitz(self) -> float:
         """The most that the distances change over a metre, as measured."""
-        return measured_lipschitz(self.sdf, self.low, self.high)
+        return measured_lipschitz(self.sdf, self.low, self.high, samples=self.samples)
 
     def sdf(self, points: Points) -> NDArray[np.floating[Any]]:
         """Signed distances (N,) of ``points`` (N, 3), metres; outside the ball, those of the nearest point in it."""

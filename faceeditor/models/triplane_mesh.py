@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 RESOLUTION: Final = {Quality.MOVING: 56, Quality.FULL: 144}
 """Cells along the ball's box of the meshes that are shown."""
+SAMPLES: Final = 1024
+"""Places that tell how much the distances of a head change: its network is the same everywhere."""
 SCRAP: Final = 1 / 20
 """Pieces with a smaller share of the largest one's faces are no head."""
 
@@ -93,7 +95,7 @@ class HeadMesher:
     def extraction(self, identity: Code, breathe: Callable[[], None] = do_nothing) -> Extraction:
         """What to extract for the person of the code ``identity`` (dims,): the head at rest."""
         distances = partial(self._model.sdf_at_rest, codes={IDENTITY: identity})
-        return Extraction(distances, self._model.config.origin, self._model.config.unit, breathe)
+        return Extraction(distances, self._model.config.origin, self._model.config.unit, breathe, SAMPLES)
 
     @cached_property
     def mean_landmarks(self) -> Tensor:

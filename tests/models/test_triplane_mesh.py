@@ -1,39 +1,17 @@
 """The mesh of a tri-plane head: the surface at rest, moved; one topology for a person; texture places with one seam."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import torch
 import trimesh
 
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
+from faceeditor.faces.layout import ARKIT, EXPRESSION, IDENTITY
 from faceeditor.models.contract import Quality, capabilities
-from faceeditor.models.triplane import TriplaneConfig, TriplaneHead
-from faceeditor.models.triplane_deformation import DeformationConfig
 from faceeditor.models.triplane_mesh import RESOLUTION
+from tests.plain_head import DIMS, KINDS, codes_of, plain_head
 
-WARP = DeformationConfig(kind="blend", width=16, hidden=2, skip=0, octaves=2)
-BLEND = TriplaneConfig(
-    identity_dims=6,
-    expression_dims=64,
-    planes=16,
-    features=4,
-    channels=4,
-    scale=1,
-    width=64,
-    norm="none",
-    deformation=WARP,
-    warp=WARP,
-)
-KINDS = {
-    "blend": BLEND,
-    "deepsdf": replace(BLEND, warp=None, deformation=DeformationConfig(width=96, hidden=3, skip=2)),
-}
-STRENGTH = {"blend": 1000, "deepsdf": 30}
-STILL = {IDENTITY: np.zeros(6, np.float32), EXPRESSION: np.zeros(64, np.float32)}
+STILL = codes_of()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,26 +23,9 @@ def coarse():
         yield
 
 
-def expression(**weights):
-    code = np.zeros(64, np.float32)
-    for name, weight in weights.items():
-        code[EXPRESSION_COMPONENTS.index(name)] = weight
-    return {**STILL, EXPRESSION: code}
-
-
-def head(kind="blend"):
-    """A head that is about a sphere, whose expressions move it by millimetres."""
-    torch.manual_seed(0)
-    model = TriplaneHead(KINDS[kind]).eval().requires_grad_(False)
-    model.deformation.net.layers[-1].weight *= STRENGTH[kind]
-    model.deformation.rest[EXPRESSION_COMPONENTS.index("jawOpen")] = 0.25
-    model.name, model.spaces = "head", {}
-    return model
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def model(request):
-    return head(request.param)
+    return plain_head(request.param)
 
 
 def whole(mesh):
@@ -88,7 +49,7 @@ def test_the_mesh_lies_on_the_field_and_is_closed(model):
 
 
 def test_a_person_keeps_the_topology_and_moves_by_the_deformation(model):
-    rest, moved = model.mesh({**STILL, EXPRESSION: model.deformation.rest.numpy()}), expression(mouthFunnel=1.0)
+    rest, moved = model.mesh({**STILL, EXPRESSION: model.deformation.rest.numpy()}), codes_of(mouthFunnel=1.0)
     mesh = model.mesh(moved)
     assert np.array_equal(mesh.faces, rest.faces)
     assert np.array_equal(mesh.uv, rest.uv)
@@ -100,22 +61,22 @@ def test_morphs_are_the_way_from_the_neutral_face_to_each_name(model):
     mesh = model.mesh(STILL, morphs=True)
     assert list(mesh.morphs) == list(ARKIT)
     for name, parts in (("jawOpen", ("jawOpen",)), ("browInnerUp", ARKIT["browInnerUp"])):
-        there = model.mesh(expression(**dict.fromkeys(parts, 1.0)))
+        there = model.mesh(codes_of(**dict.fromkeys(parts, 1.0)))
         np.testing.assert_allclose(mesh.vertices + mesh.morphs[name], there.vertices, atol=1e-6)
 
 
 def test_a_moving_person_is_coarse_until_seen_in_full():
-    model = head()
+    model = plain_head()
     coarse = model.mesh(STILL, quality=Quality.MOVING)
     full = model.mesh(STILL)
-    again = model.mesh(expression(jawOpen=1.0), quality=Quality.MOVING)
+    again = model.mesh(codes_of(jawOpen=1.0), quality=Quality.MOVING)
     assert 3 * len(coarse.faces) < len(full.faces) == len(again.faces)
-    other = {**STILL, IDENTITY: np.ones(6, np.float32)}
+    other = {**STILL, IDENTITY: np.ones(DIMS[IDENTITY], np.float32)}
     assert len(model.mesh(other, quality=Quality.MOVING).faces) < len(full.faces) / 3
 
 
 def test_extracted_at_the_resolution_of_the_mesh_it_is_the_mesh():
-    model, codes = head(), expression(jawOpen=0.7)
+    model, codes = plain_head(), codes_of(jawOpen=0.7)
     mesh, found = model.mesh(codes), model.extract(codes, RESOLUTION[Quality.FULL])
     assert np.array_equal(mesh.faces, found.faces)
     np.testing.assert_allclose(found.vertices, mesh.vertices, atol=1e-6)
@@ -130,23 +91,23 @@ def test_extraction_can_be_stopped():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        head().extract(STILL, 32, breathe=stop)
+        plain_head().extract(STILL, 32, breathe=stop)
 
 
 def test_texture_places_have_one_seam_behind():
-    mesh = head().mesh(STILL, textured=True)
+    mesh = plain_head().mesh(STILL, textured=True)
     assert mesh.uv.min() >= 0
     assert mesh.uv.max() <= 1
     wide = np.ptp(mesh.uv[mesh.faces, 0], axis=1)
     assert (wide > 0.5).sum() <= 4, "only triangles around a pole may be torn"
-    middle = mesh.vertices[mesh.faces].mean(1) - head().config.origin
+    middle = mesh.vertices[mesh.faces].mean(1) - plain_head().config.origin
     front = (middle[:, 2] > 0.05) & (np.abs(middle[:, 0]) < 0.002)
     assert np.abs(mesh.uv[mesh.faces][front, :, 0].mean() - 0.5) < 0.05
     assert mesh.texture_srgb.shape[2] == 3
 
 
 def test_what_moved_is_traced_back_and_says_how_well():
-    model, codes = head(), expression(mouthFunnel=0.8, jawOpen=0.5)
+    model, codes = plain_head(), codes_of(mouthFunnel=0.8, jawOpen=0.5)
     rest = model.mesh({**STILL, EXPRESSION: model.deformation.rest.numpy()}).vertices[::20]
     there = model.posed(rest, codes)
     roots = model.traced(there, codes)
@@ -161,14 +122,14 @@ def test_what_moved_is_traced_back_and_says_how_well():
 
 
 def test_what_no_point_is_moved_to_is_said_to_be_lost():
-    model = head()
-    folded = model.traced(np.array([[3.0, 0.0, 0.0]]), expression(jawOpen=1.0))
+    model = plain_head()
+    folded = model.traced(np.array([[3.0, 0.0, 0.0]]), codes_of(jawOpen=1.0))
     assert folded.residual.shape == (1,)
     assert folded.report().startswith("100.00%" if folded.arrived.all() else "0.00%")
 
 
 def test_landmarks_are_the_mean_heads_on_this_person():
-    model = head()
+    model = plain_head()
     codes = {**STILL, EXPRESSION: model.deformation.rest.numpy()}
     found = model.landmarks(codes)
     assert found.shape == (68, 3)
@@ -177,13 +138,13 @@ def test_landmarks_are_the_mean_heads_on_this_person():
 
 
 def test_pictures_show_the_mesh():
-    frame = head().render(STILL, Camera(), 64)
+    frame = plain_head().render(STILL, Camera(), 64)
     assert frame.rgb_linear.shape == (64, 64, 3)
     assert 0.1 < frame.alpha.mean() < 0.9
 
 
 def test_a_field_without_a_surface_is_one_sentence():
-    model = head()
+    model = plain_head()
     model.decoder.layers[-1].bias += 10
     with pytest.raises(UserError, match="no surface"):
         model.mesh(STILL)
