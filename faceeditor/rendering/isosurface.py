@@ -2,8 +2,8 @@
 
 The box is cut into blocks of 16 cells a side. A function that changes by at most L a metre has no zero in a block
 whose centre's value exceeds L times the distance to its corners, so the block is skipped; what remains is cut into
-smaller blocks. The last ones are asked at their own corners too, which clears more of them by the same bound, and where
-a zero is left to be found, at the corners of their cells. These are meshed by marching cubes
+smaller blocks. The last ones are asked at their own corners too, which clears octants of them by the same bound, and
+where a zero is left to be found, at the corners of their cells. These are meshed by marching cubes
 (Lewiner et al., "Efficient Implementation of Marching Cubes' Cases with Topological Guarantees", 2003), one block of 16
 at a time, and joined by the grid edges on which their vertices lie: the same surface as of the dense grid.
 """
@@ -154,11 +154,16 @@ def _sparse_field(
         centres[alive], alive[alive] = _test(grid, first, fine, lipschitz)
     size = levels[-1]
     field = _at_corners(_finer(centres, size), grid.shape - blocks)
-    outer = np.zeros(field.shape, bool)
-    outer[:, ::size, ::size, ::size] = _corners(alive, 1)
-    _evaluate_corners(grid, blocks, field, outer)
-    alive[alive] = _crossed(grid, blocks, field, centres, alive, size, lipschitz)
-    _evaluate_corners(grid, blocks, field, _corners(alive, size) & ~outer)
+    known = np.zeros(field.shape, bool)
+    known[:, ::size, ::size, ::size] = _corners(alive, 1)
+    _evaluate_corners(grid, blocks, field, known)
+    cells = _crossed(grid, blocks, field, centres, alive, size, lipschitz)
+    if size % 2 == 0:
+        block, *place = np.nonzero(alive)
+        middle = size * np.stack(place, axis=-1) + size // 2
+        whole = (blocks[block] + middle + size // 2 <= grid.shape).all(axis=1)
+        known[(block[whole], *middle[whole].T)] = True
+    _evaluate_corners(grid, blocks, field, _corners(cells, 1) & ~known)
     return blocks, field
 
 
@@ -171,8 +176,9 @@ def _crossed(
     size: int,
     lipschitz: float,
 ) -> NDArray[np.bool_]:
-    """Which blocks among those ``alive`` may hold a zero, now that the values at their own corners are known too: the
-    function is believed to change ``STEEPER`` times as much as along a block's edges, but no more than ``lipschitz``.
+    """Which cells (B, s, s, s) may hold a zero, now that the values at the corners of the blocks ``alive`` (B, n, n, n)
+    are known too. Each octant of a block is told by the values at its outer corner and at the block's centre: the
+    function is believed to change ``STEEPER`` times as much as along the block's edges, but no more than ``lipschitz``.
     """
     block, *place = np.nonzero(alive)
     first = size * np.stack(place, axis=-1)
@@ -180,11 +186,16 @@ def _crossed(
     cube = corners.reshape(2, 2, 2, -1)
     edges = [np.abs(np.diff(cube, axis=axis)).max(axis=(0, 1, 2)) / size for axis in range(3)]
     steepest = np.minimum(STEEPER * np.linalg.norm(edges, axis=0), lipschitz)
-    values = np.concatenate([centres[alive][None], corners])
-    far = np.abs(values).min(axis=0) > steepest * COVERING * size + _CLEAR
-    far &= (values > 0).all(axis=0) | (values < 0).all(axis=0)
-    whole = (blocks[block] + first + size <= grid.shape).all(axis=1)
-    return np.asarray(~(far & whole))
+    middle = centres[alive]
+    far = np.minimum(np.abs(cube), np.abs(middle)) > steepest * COVERING * size + _CLEAR
+    far &= np.sign(cube) == np.sign(middle)
+    far &= (blocks[block] + first + size <= grid.shape).all(axis=1)
+    octants = np.zeros((*alive.shape, 2, 2, 2), bool)
+    octants[alive] = ~np.moveaxis(far, -1, 0)
+    if size == 1:
+        return np.asarray(octants.any(axis=(4, 5, 6)))
+    count, side = len(alive), 2 * alive.shape[1]
+    return _finer(octants.transpose(0, 1, 4, 2, 5, 3, 6).reshape(count, side, side, side), size // 2)
 
 
 def _test(
