@@ -28,7 +28,7 @@ CHUNK: Final = 4096
 MARGIN: Final = 1.1
 COVERING: Final = 5**0.5 / 4
 """No point of a cube with edges of 1 is farther than that from all of its corners and its centre."""
-STEEPER: Final = 2.0
+STEEPER: Final = 1.5
 _CLEAR: Final = 2e-4
 """Cells: values are kept this far from zero, so that every vertex lies within one grid edge."""
 _SNAP: Final = 1e-5
