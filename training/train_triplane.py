@@ -1,4 +1,5 @@
-"""Trains the tri-plane head and writes its bundle: the identity network, then, its codes frozen, the expressions.
+"""Trains the tri-plane head and writes its bundle: the warp to the mean head where there is one, the identity network,
+then, its codes frozen, the expressions.
 
 ``python -m training.train_triplane small --work FOLDER`` makes studio heads and trains, or goes on where it stopped;
 ``--heads`` names a folder of other ones, which ``training.triplane_scans`` has made; ``--variant`` is one of the
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from faceeditor.errors import UserError
-from faceeditor.faces.layout import IDENTITY
+from faceeditor.faces.layout import DIMS, EXPRESSION, IDENTITY
 from faceeditor.models.bundle import write_bundle
 from faceeditor.models.triplane import HeadField, TriplaneConfig, TriplaneHead
+from faceeditor.models.triplane_warp import Warp
 from faceeditor.rendering.error_bound import Sampling
 from faceeditor.rendering.normal_maps import Ball, field_normals
 from faceeditor.rendering.volume import Sharpness
@@ -39,6 +41,7 @@ from training.triplane_losses import (
     expression_losses,
     plane_losses,
     point_losses,
+    warp_loss,
 )
 from training.triplane_scans import REST, make_parts
 from training.triplane_spaces import triplane_spaces
@@ -47,6 +50,12 @@ CONFIGS: Final = Path(__file__).parent / "configs"
 SIZES: Final[dict[str, Callable[[], TriplaneConfig]]] = {"small": TriplaneConfig.small, "paper": TriplaneConfig}
 """The model's configuration by the name that a training's calls it."""
 FULL: Final = "full"
+SHAPE_GAIN, HAIR_GAIN = 0.15, 3.0
+"""How loud the generator of a head with a warp hears the studio's identity at first, which the warp explains for the
+most part, and how loud its hair style.
+"""
+WARP_HEADS, WARP_POINTS = 16, 400
+"""Heads of a step of the warp's training, and points of each."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,7 @@ class TriplaneTraining:
     rates: OtherRates = field(default_factory=OtherRates)
     pairs: int = 1000
     expression_weights: ExpressionWeights = field(default_factory=ExpressionWeights)
+    warp: LoopConfig | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     parts: int = 20
 
@@ -104,8 +114,9 @@ class TriplaneTraining:
         for part, changes in variants.get(variant, {}).items():
             facts[part] = {**facts.get(part, {}), **changes} if isinstance(changes, dict) else changes
         facts["stages"] = tuple(Stage(at, tuple(without)) for at, without in facts["stages"])
-        parts = {"loop": LoopConfig, "expression": LoopConfig, "weights": TriplaneWeights, "sampling": Sampling}
-        parts |= {"rates": OtherRates, "expression_weights": ExpressionWeights}
+        parts: dict[str, type] = dict.fromkeys(("loop", "expression", "warp"), LoopConfig)
+        parts |= {"weights": TriplaneWeights, "expression_weights": ExpressionWeights}
+        parts |= {"sampling": Sampling, "rates": OtherRates}
         return cls(**{key: parts[key](**value) if key in parts else value for key, value in facts.items()})
 
     @property
@@ -120,14 +131,16 @@ class TriplaneTraining:
 
 
 class IdentityStep(nn.Module):
-    """The identity network with its renderer: what AdamW trains first."""
+    """The identity network with its renderer: what AdamW trains when the warp is known."""
 
     def __init__(self, model: TriplaneHead, config: TriplaneTraining) -> None:
         super().__init__()
         self.model, self.config = model, config
         self.sharpness = Sharpness(config.sharpness)
         self.ball = Ball(model.config.origin, model.config.unit)
-        model.deformation.requires_grad_(False)
+        for known in (model.deformation, model.warp):
+            if known is not None:
+                known.requires_grad_(False)
 
     def forward(
         self, codes: Tensor, points: Points | None, views: list[int], weights: TriplaneWeights, count: int
@@ -151,6 +164,18 @@ class IdentityStep(nn.Module):
         return torch.stack(maps)
 
 
+class WarpStep(nn.Module):
+    """The warp alone: what is trained before all else, where the model has one."""
+
+    def __init__(self, warp: Warp) -> None:
+        super().__init__()
+        self.warp = warp
+
+    def forward(self, codes: Tensor, surface: Tensor, mean: Tensor) -> Losses:
+        """The loss of heads with ``codes`` (B, dims)."""
+        return {"total": warp_loss(self.warp.bind(codes), surface, mean)}
+
+
 class ExpressionStep(nn.Module):
     """The deformation network: what AdamW trains when the identities are known."""
 
@@ -161,8 +186,8 @@ class ExpressionStep(nn.Module):
 
     def forward(self, identity: Tensor, expression: Tensor, pairs: Pairs) -> Losses:
         """Named losses of heads with codes (B, dims)."""
-        motion = self.model.deformation.bind(expression, identity)
-        moving = HeadField(None, self.model.decoder.bind(identity[..., :0]), motion)
+        still = HeadField(None, self.model.decoder.bind(identity[..., :0]), self.model.warped(identity))
+        moving = self.model.expressed(still, {IDENTITY: identity, EXPRESSION: expression})
         return expression_losses(moving, expression, pairs, self.config.expression_weights)
 
 
@@ -176,8 +201,22 @@ class Trainer:
         rest = torch.tensor(expression_code(**REST))
         if config.codes == "studio":
             self.model.deformation.rest[: len(rest)] = rest
+            if self.model.gain is not None:
+                with torch.no_grad():
+                    self.model.gain[: DIMS[IDENTITY]], self.model.gain[DIMS[IDENTITY] :] = SHAPE_GAIN, HAIR_GAIN
         self.codes = HeadCodes(heads, config.model_config, config.codes == "learned")
         self.steps, self.minutes = 0, 0.0
+
+    def train_warp(self) -> None:
+        """Where people lie on the mean head; planes are then trained on heads that nearly coincide."""
+        config = self.config.warp
+        if self.model.warp is None or config is None:
+            return
+        loop = Loop(config, self.work / "warp", WarpStep(self.model.warp), self._warp_losses)
+        loop.run(picks(len(self.heads[IDENTITY]), WARP_HEADS))
+        best = loop.best
+        assert isinstance(best, WarpStep)
+        self.model.warp.load_state_dict({name: value.detach().cpu() for name, value in best.warp.state_dict().items()})
 
     def train_identity(self) -> None:
         """Table 4.1, in three stages."""
@@ -223,6 +262,14 @@ class Trainer:
             others = torch.randint(len(self.heads["maps"]), (len(views),))
             loop.shown = Shown(drawn.detach(), self._maps(others, torch.randint(count, (len(views),)).tolist()))
         return weights.total(losses)
+
+    def _warp_losses(self, network: nn.Module, chosen: Tensor, number: int) -> Losses:
+        heads = chosen[:, None]
+        rows = torch.randint(self.heads["surface"].shape[1], (len(chosen), WARP_POINTS))
+        losses: Losses = network(
+            self.codes.identity(chosen), self.heads["surface"][heads, rows], self.heads["mean"][heads, rows]
+        )
+        return losses
 
     def _expression_losses(self, network: nn.Module, chosen: Tensor, number: int) -> Losses:
         numbers = torch.randint(self.codes.expressions, (len(chosen),))
@@ -325,6 +372,7 @@ def main(
             heads = work / "heads"
             make_parts(data, heads, config.parts, os.cpu_count() or 1)
         trainer = Trainer(config, read_parts(heads, limit), work)
+        trainer.train_warp()
         trainer.train_identity()
         trainer.train_expression()
     except UserError as error:

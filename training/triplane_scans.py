@@ -33,11 +33,11 @@ from training.triplane_hair import HairShell, HairSpace, read_shells, write_shel
 
 Heads = dict[str, NDArray[Any]]
 """Arrays by name, each with the heads' number first. ``surface`` (., N, 3) are points of the head at rest with unit
-``normals``, the first half of them in the face; ``near`` (., 2, N, 3) the same moved at random by either of two
-amounts, ``ball`` (., M, 3) points anywhere, ``space`` (., M, 3) points between; ``near_sdf``, ``ball_sdf`` and
-``space_sdf`` (...) their distances. ``maps`` (., V, 3, S, S) int8 are normal maps, 127 times the normals, of cameras
-on a Fibonacci lattice. ``at_rest`` and ``posed`` (., E, K, 3) are the same points before and after each ``expression``
-(., E, 64). ``identity`` is the code. Lengths are in the model's unit.
+``normals``, the first half of them in the face, and ``mean`` (., N, 3) the same points of the mean head; ``near``
+(., 2, N, 3) the same moved at random by either of two amounts, ``ball`` (., M, 3) points anywhere, ``space`` (., M, 3)
+points between; ``near_sdf``, ``ball_sdf`` and ``space_sdf`` (...) their distances. ``maps`` (., V, 3, S, S) int8 are
+normal maps, 127 times the normals, of cameras on a Fibonacci lattice. ``at_rest`` and ``posed`` (., E, K, 3) are the
+same points before and after each ``expression`` (., E, 64). ``identity`` is the code. Lengths are in the model's unit.
 """
 
 REST: Final = {"jawOpen": 0.25}
@@ -57,7 +57,7 @@ LOOSE: Final = (0.01, 0.002)
 """σ1 and σ2 of corresponding points."""
 BESIDE: Final = 0.015
 """Up to this distance, in the model's unit, the nearest triangle tells the sign, beyond it the carving."""
-POOL: Final = 60_000
+POOL: Final = 24_000
 NEIGHBOURS: Final = 4
 BLOCK: Final = 3
 """Pixels a side of the carving's pictures for each of a normal map; odd, so that one is in its middle."""
@@ -91,6 +91,10 @@ class Samples(NamedTuple):
     def some(self, chosen: NDArray[Any]) -> "Samples":
         """The ``chosen`` ones."""
         return Samples(*(table[chosen] for table in self))
+
+    def on(self, vertices: Floats, faces: NDArray[np.int64]) -> Floats:
+        """The same points (N, 3) of a mesh with the same ``faces`` (F, 3) and other ``vertices`` (V, 3)."""
+        return np.asarray(np.einsum("nk,nkc->nc", self.weights, vertices[faces[self.face]]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +168,12 @@ class HeadMaker:
             write_shells(shells, self.hair)
         return shells
 
+    @cached_property
+    def _mean(self) -> dict[str | None, Floats]:
+        """Vertices (V, 3) of the mean head at rest with each style."""
+        still = np.zeros(DIMS[IDENTITY]), expression_code(**REST)
+        return {style: self.mesh(*still, style)[0] for style in (None, *HAIR_STYLES)}
+
     def mesh(self, identity: Floats, expression: Floats, style: str | None) -> tuple[Floats, NDArray[np.int64]]:
         """Vertices (V, 3) in head space and faces (F, 3) of a head with hair, the hair's last."""
         vertices = self.vertices(identity, expression)
@@ -196,6 +206,7 @@ class HeadMaker:
         surface = self._balanced(seen, facial, random)
         return {
             "identity": self.code(identity, style),
+            "mean": self._own(surface.on(self._mean[style], faces)),
             **self._around(surface, seen, vertices[faces], carving, random),
             "maps": self._maps(vertices, normals, faces, carving),
             **self._motions(identity, style, random),

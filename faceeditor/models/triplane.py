@@ -6,8 +6,9 @@ F_ex moves the head at rest to an expression. Lengths are in the model's own uni
 inside.
 """
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -27,10 +28,15 @@ from faceeditor.models.mesh_look import MeshLook
 from faceeditor.models.root_finding import Roots, find_roots, with_gradient
 from faceeditor.models.triplane_deformation import BoundDeformation, Deformation, DeformationConfig
 from faceeditor.models.triplane_layers import BoundMLP, CodedMLP, PlaneGenerator, as_rows, sample_planes
+from faceeditor.models.triplane_warp import BoundWarp, Warp
 
 if TYPE_CHECKING:
     from faceeditor.models.triplane_mesh import HeadMesher
 
+_LOG = logging.getLogger(__name__)
+
+ENOUGH: Final = 0.99
+"""The share of points that are expected to be traced back."""
 CHUNK: Final = 4096
 """Points evaluated at once where nothing asks for gradients: what lies between stays in the cache."""
 
@@ -43,6 +49,11 @@ class TriplaneConfig:
     ``scale`` times, normalised by ``norm``; ``width`` and ``hidden``: of the decoder; ``skip``: before which of its
     layers its input joins again. Without ``planes`` the decoder sees point and code instead: the NPM baseline.
     ``deformation``: of F_ex.
+
+    With ``warp`` control points along each axis and ``warp_modes``, which the thesis does not have, points of a
+    person's head are taken to where they lie on the mean head before planes, decoder and F_ex see them. Planes then
+    hold what people share and what no motion explains, as hair; the generator hears each component of the code as loud
+    as it has learned to.
 
     ``unit`` metres and ``origin``, metres in head space, are the similarity from the model's space to head space.
     """
@@ -58,6 +69,8 @@ class TriplaneConfig:
     hidden: int = 4
     skip: int = 0
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    warp: int = 0
+    warp_modes: int = 96
     unit: float = 0.17
     origin: tuple[float, float, float] = (0.0, 0.02, -0.03)
 
@@ -74,6 +87,7 @@ class TriplaneConfig:
             norm="none",
             width=64,
             deformation=DeformationConfig(kind="blend", width=128, hidden=4, skip=0, octaves=4),
+            warp=24,
         )
 
     @classmethod
@@ -98,22 +112,27 @@ class HeadField:
 
     Codes may have leading batch dimensions; points then have the same: (..., N, 3). Everything has gradients to the
     points and to the codes. ``rows`` are the planes (:func:`faceeditor.models.triplane_layers.as_rows`), ``decoder``
-    reads them. Without ``motion`` the head is at rest.
+    reads them, at the places of the mean head where ``warp`` takes points. Without ``motion`` the head is at rest.
     """
 
     rows: Tensor | None
     decoder: BoundMLP
+    warp: BoundWarp | None = None
     motion: BoundDeformation | None = None
 
     def one(self, number: int) -> "HeadField":
         """The head at rest with this ``number`` in a batch."""
-        biases = tuple(bias if bias.dim() == 1 else bias[number] for bias in self.decoder.biases)
-        decoder = BoundMLP(self.decoder.weights, biases, self.decoder.skip)
-        return HeadField(None if self.rows is None else self.rows[number], decoder)
+        rows = None if self.rows is None else self.rows[number]
+        return HeadField(rows, self.decoder.one(number), None if self.warp is None else self.warp.one(number))
+
+    def on_mean(self, points: Tensor) -> Tensor:
+        """Where ``points`` (..., N, 3) of the head at rest lie on the mean head, as far as the model tells."""
+        return points if self.warp is None else points + self.warp(points)
 
     def sdf(self, points: Tensor) -> Tensor:
         """F_id: signed distances (..., N) at ``points`` (..., N, 3) of the head at rest."""
-        seen = points if self.rows is None else torch.cat([points, sample_planes(self.rows, points)], dim=-1)
+        places = self.on_mean(points)
+        seen = places if self.rows is None else torch.cat([places, sample_planes(self.rows, places)], dim=-1)
         return self.decoder(seen)[..., 0]
 
     def sdf_and_gradient(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,7 +149,7 @@ class HeadField:
 
     def posed(self, points: Tensor) -> Tensor:
         """Where the expression takes ``points`` (..., N, 3) of the head at rest."""
-        return points if self.motion is None else points + self.motion(points)
+        return points if self.motion is None else points + self.motion(self.on_mean(points))
 
     def at_rest(self, points: Tensor, guesses: Tensor | None = None) -> Roots:
         """Eq. 4.22: the points of one head at rest that its expression takes to ``points`` (N, 3), searched for from
@@ -163,6 +182,8 @@ class TriplaneHead(nn.Module):
         self.decoder = CodedMLP(inputs, codes, 1, config.width, config.hidden, config.skip)
         self.decoder.start_as_sphere()
         self.deformation = Deformation(config.deformation, config.expression_dims, dims)
+        self.warp = Warp(dims, config.warp, config.warp_modes) if config.warp else None
+        self.gain = nn.Parameter(torch.ones(dims)) if config.warp and config.planes else None
         self._planes: Memo[HeadField] = Memo(4)
         self._look = MeshLook()
 
@@ -192,12 +213,17 @@ class TriplaneHead(nn.Module):
         """``head``, the one of ``codes``, with their expression; the planes are those it has already."""
         expression = codes.get(EXPRESSION)
         motion = None if expression is None else self.deformation.bind(expression, codes[IDENTITY])
-        return HeadField(head.rows, head.decoder, motion)
+        return replace(head, motion=motion)
 
     def _head(self, identity: Tensor) -> HeadField:
         if self.generator is None:
-            return HeadField(None, self.decoder.bind(identity))
-        return HeadField(as_rows(self.generator(identity)), self.decoder.bind(identity[..., :0]))
+            return HeadField(None, self.decoder.bind(identity), self.warped(identity))
+        heard = identity if self.gain is None else self.gain * identity
+        return HeadField(as_rows(self.generator(heard)), self.decoder.bind(identity[..., :0]), self.warped(identity))
+
+    def warped(self, identity: Tensor) -> BoundWarp | None:
+        """The way from the head at rest of ``identity`` (..., dims) to the mean head, where the model knows one."""
+        return None if self.warp is None else self.warp.bind(identity)
 
     # Use, in head space and metres
 
@@ -245,12 +271,15 @@ class TriplaneHead(nn.Module):
 
     def traced(self, points: NDArray[Any], codes: Codes) -> Roots:
         """Where ``points`` (N, 3) in head space lie on the head at rest, in the model's space, and how well that was
-        found: points that no point at rest is moved to have no such place.
+        found: points that no point at rest is moved to have no such place. A warning is logged where they are many.
         """
         own = self.own(points)
         guesses = self.mesher.guesses(own, codes)
         with torch.no_grad():
-            return self.bound(codes).at_rest(own, guesses)
+            roots = self.bound(codes).at_rest(own, guesses)
+        if roots.share < ENOUGH:
+            _LOG.warning("%s", roots.report())
+        return roots
 
     @torch.no_grad()
     def landmarks(self, codes: Codes) -> NDArray[np.float32]:

@@ -5,13 +5,17 @@ mouth open, so that its lips are apart, and the code 0 then closes it.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from faceeditor.models.blend_field import encode
 from faceeditor.models.triplane_layers import BoundMLP, CodedMLP
+
+REACH: Final = 0.02
+"""The offset, in the model's unit, of a blendshape whose net says 1: the steps of an optimiser are as small as motions.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Deformation(nn.Module):
         """The motion of codes ``expression`` and ``identity`` (..., dims)."""
         octaves = self.config.octaves
         if self.config.kind == "blend":
-            return _Blend(blended(self.net.bind(identity), expression - self.rest), octaves)
+            return _Blend(blended(self.net.bind(identity), REACH * (expression - self.rest)), octaves)
         posed, still = (
             self.net.bind(torch.cat([code, identity], dim=-1)) for code in (expression, self.rest.expand_as(expression))
         )
@@ -97,7 +101,7 @@ class Deformation(nn.Module):
         if self.config.kind != "blend":
             raise ValueError("only neural blendshapes are linear in the expression")
         said = self.net.bind(identity)(encode(points, self.config.octaves))
-        return said.reshape(*said.shape[:-1], len(self.rest), 3)
+        return REACH * said.reshape(*said.shape[:-1], len(self.rest), 3)
 
 
 def blended(net: BoundMLP, weights: Tensor) -> BoundMLP:

@@ -62,6 +62,12 @@ class BoundMLP:
         """Values (..., N, outputs) of ``x`` (..., N, inputs), with the code's leading dimensions."""
         return self.last(self.hidden(x))
 
+    def one(self, number: int) -> "BoundMLP":
+        """The net of the code with this ``number`` in a batch."""
+        weights = tuple(weight if weight.dim() == 2 else weight[number] for weight in self.weights)
+        biases = tuple(bias if bias.dim() == 1 else bias[number] for bias in self.biases)
+        return BoundMLP(weights, biases, self.skip)
+
     def hidden(self, x: Tensor) -> Tensor:
         """What the last layer sees (..., N, width)."""
         given = x

@@ -71,7 +71,7 @@ def test_small_planes_are_small():
     with torch.device("meta"):
         model = TriplaneHead(TriplaneConfig.small())
         assert model.generator(torch.empty(128)).shape == (3, 16, 128, 128)
-    assert count(model) < 2e6
+    assert count(model) < 3e6
 
 
 def test_planes_are_a_power_of_two_times_the_scale():

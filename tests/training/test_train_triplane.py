@@ -17,7 +17,7 @@ from training import guided_spaces
 from training.train_triplane import Stage, Trainer, TriplaneTraining, export, picks
 
 COUNT, POINTS, VIEWS = 4, 200, 8
-SMALL = {"planes": 16, "features": 4, "channels": 4, "width": 24}
+SMALL = {"planes": 16, "features": 4, "channels": 4, "width": 24, "warp": 6, "warp_modes": 4}
 
 
 def balls():
@@ -37,6 +37,7 @@ def balls():
         IDENTITY: codes,
         "surface": ways * radius,
         "normals": ways,
+        "mean": 0.6 * ways,
         "near": near,
         "near_sdf": near.norm(dim=-1) - radius,
         "ball": ball,
@@ -56,7 +57,7 @@ def config_of(variant="full", **changes):
     few = {"heads": 2, "face": 30, "non_face": 20, "ball": 20, "size": 8, "pairs": 40, "discriminator": 0.03}
     sampling = Sampling(samples=4, evaluations=4, rounds=1, halvings=2)
     model = {**SMALL, **facts.model}
-    return replace(facts, loop=loop, expression=loop, sampling=sampling, model=model, **{**few, **changes})
+    return replace(facts, loop=loop, expression=loop, warp=loop, sampling=sampling, model=model, **{**few, **changes})
 
 
 @pytest.mark.parametrize("variant", ["full", "npm", "tp_3d", "tp_3d_reg", "tp_2d_reg", "full_as_printed"])
@@ -66,16 +67,27 @@ def test_every_ablation_trains(variant, tmp_path):
     trainer.train_identity()
     after = trainer.model.state_dict()
     changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
-    assert changed == ({"decoder"} if variant == "npm" else {"decoder", "generator"})
+    assert changed == ({"decoder"} if variant == "npm" else {"decoder", "generator", "gain"})
     assert all(value.isfinite().all() for value in after.values())
+
+
+def test_a_warp_takes_balls_to_the_mean_ball(tmp_path):
+    heads = balls()
+    trainer = Trainer(config_of(), heads, tmp_path)
+    trainer.config = replace(trainer.config, warp=replace(trainer.config.warp, steps=150, learning_rate=0.1))
+    trainer.train_warp()
+    with torch.no_grad():
+        found = trainer.model.field({IDENTITY: heads[IDENTITY]}).on_mean(heads["surface"])
+    before = (heads["surface"] - heads["mean"]).norm(dim=-1).mean()
+    assert (found - heads["mean"]).norm(dim=-1).mean() < 0.2 * before
 
 
 @pytest.mark.parametrize("name", ["small", "paper"])
 @pytest.mark.parametrize("variant", ["full", "npm", "tp_3d", "tp_3d_reg", "tp_2d_reg"])
 def test_ablations_are_those_of_section_6_3(name, variant):
     config = TriplaneTraining.read(name, variant)
-    used = {stage: config.weights_at(stage) for stage in (0.3, 0.99)}
-    early = {part for part, weight in vars(used[0.3]).items() if weight and part != "space"}
+    stages = [config.weights_at(progress) for progress in (0.1, 0.4, 0.6, 0.99)]
+    used = {part for stage in stages for part, weight in vars(stage).items() if weight and part != "space"}
     only_3d, pictures, planes = {"ss", "sn", "eik", "nsp"}, {"nmr", "g", "d"}, {"edr", "tv", "tp"}
     wanted = {
         "npm": only_3d,
@@ -84,14 +96,14 @@ def test_ablations_are_those_of_section_6_3(name, variant):
         "tp_2d_reg": pictures | planes,
         "full": only_3d | pictures | planes,
     }
-    assert early == wanted[variant]
+    assert used == wanted[variant]
     assert bool(config.model_config.planes) == (variant != "npm")
     if variant in ("npm", "tp_3d", "tp_3d_reg"):
-        weights = used[0.3]
+        weights = stages[1]
         assert (weights.ss, weights.sn, weights.eik, weights.nsp, weights.space) == (2.0, 0.3, 0.1, 0.01, 0.0)
     if variant == "full":
-        assert not used[0.99].in_pictures
-        assert not used[0.99].tv
+        assert not stages[-1].in_pictures
+        assert not stages[-1].tv
 
 
 def test_a_variant_that_is_none_is_told():

@@ -26,7 +26,7 @@ class Sphere(HeadField):
     """A head that is a ball, as far as distances go."""
 
     def __init__(self, radius=RADIUS, motion=None):
-        super().__init__(None, BoundMLP((), (), 0), motion)
+        super().__init__(None, BoundMLP((), (), 0), motion=motion)
         object.__setattr__(self, "radius", radius)
 
     def sdf(self, points):
