@@ -59,6 +59,8 @@ class Presenter(QObject):
         self._preview: QImage | None = None
         self._show_start = False
         self._arrived = False
+        self._owing = False
+        """Whether the surface was last asked for while something moved, when it may be coarser."""
         self.surface = SurfaceLayer()
         self.fit_preview = FitPreview(session, self.surface, self)
         self._scan: NDArray[np.float32] | None = None
@@ -106,7 +108,8 @@ class Presenter(QObject):
             return
         self._rest.start() if moving else self._rest.stop()
         self._view.set_waiting(edited or self._wants_look())
-        if self._wants_surface() and edited:
+        if self._wants_surface() and (edited or (self._owing and not moving)):
+            self._owing = moving
             show = self.surface.show(moving)
             self._session.draw(self._face_id, self.size, moving=moving, target="surface", show=show, face=self._playing)
         elif self._wants_surface():

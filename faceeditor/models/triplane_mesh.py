@@ -28,7 +28,7 @@ from faceeditor.rendering.isosurface import Isosurface
 if TYPE_CHECKING:
     from faceeditor.models.triplane import TriplaneHead
 
-RESOLUTION: Final = {Quality.MOVING: 48, Quality.FULL: 144}
+RESOLUTION: Final = {Quality.MOVING: 48, Quality.FULL: 128}
 """Cells along the ball's box of the meshes that are shown."""
 SAMPLES: Final = 1024
 """Places that tell how much the distances of a head change: its network is the same everywhere."""
