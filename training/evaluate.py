@@ -1,10 +1,12 @@
 """Measures trained bundles on identities that were never trained on.
 
-``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet.
+``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
+of fits of tri-plane heads to depth frames.
 """
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -17,6 +19,7 @@ from faceeditor.faces.layout import DIMS
 from faceeditor.models.bundle import load_model, read_manifest
 from faceeditor.models.contract import RadianceModel
 from faceeditor.resources import resource_path
+from training.head_measures import SAMPLES
 from training.losses import dilated, eroded, psnr
 from training.studio.capture import CaptureOptions
 from training.studio.factors import StudioFactors
@@ -111,6 +114,33 @@ def look(
     if pictures:
         pairs = [(shot.picture_srgb, one) for shot, one in zip(shots, drawn, strict=True)]
         Image.fromarray(sheet(pairs[:24], 8)).save(pictures, quality=90)
+
+
+@app.command()
+def triplane(
+    bundle: Annotated[str, typer.Option(help="name or folder of the bundle")] = "triplane-studio",
+    data: Annotated[Path, typer.Option(help="the studio's data folder")] = Path("../shared/data"),
+    count: Annotated[int, typer.Option(help="held-out heads")] = 8,
+    samples: Annotated[int, typer.Option(help="points of either surface; the thesis has 2.5 million")] = SAMPLES,
+    quality: Annotated[str, typer.Option(help="of the fits")] = "standard",
+    hair: Annotated[Path | None, typer.Option(help="a folder with shells of hair; they are made if not given")] = None,
+    noise: Annotated[bool, typer.Option(help="the noise study")] = False,
+    ablation: Annotated[Path | None, typer.Option(help="a folder of bundles, one for every variant of 6.3")] = None,
+) -> None:
+    """Print how near tri-plane heads come to heads of which they see one depth frame."""
+    from training.evaluate_triplane import NOISES, THESIS, Noise, Trial, load, table
+    from training.triplane_scans import studio_maker
+
+    with TemporaryDirectory() as made:
+        maker = studio_maker(data, hair or Path(made))
+        folders = sorted(path for path in ablation.iterdir() if path.is_dir()) if ablation else []
+        for one in [str(folder) for folder in folders] or [bundle]:
+            for name, level in (NOISES if noise else {"": Noise()}).items():
+                told = {"bundle": one, "noise": name}
+                figures = table(
+                    Trial(load(one), quality), maker, count, level, samples, lambda row: print(json.dumps(row))
+                )
+                print(json.dumps({**told, "heads": count, **figures, "thesis": THESIS}, indent=1), flush=True)
 
 
 if __name__ == "__main__":

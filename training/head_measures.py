@@ -24,9 +24,16 @@ class Surface(NamedTuple):
     @classmethod
     def of(cls, vertices: Floats, faces: NDArray[np.integer], count: int = SAMPLES, seed: int = 0) -> "Surface":
         """``count`` points drawn evenly from a mesh."""
+        return cls.with_faces(vertices, faces, count, seed)[0]
+
+    @classmethod
+    def with_faces(
+        cls, vertices: Floats, faces: NDArray[np.integer], count: int, seed: int = 0
+    ) -> tuple["Surface", NDArray[np.int64]]:
+        """The same, and the triangles (N,) that the points lie in."""
         mesh = trimesh.Trimesh(vertices, faces, process=False)
         points, face = trimesh.sample.sample_surface(mesh, count, seed=seed)
-        return cls(np.asarray(points), np.asarray(mesh.face_normals)[face])
+        return cls(np.asarray(points), np.asarray(mesh.face_normals)[face]), np.asarray(face)
 
     def where(self, kept: NDArray[np.bool_]) -> "Surface":
         """The ``kept`` (N,) of the points."""

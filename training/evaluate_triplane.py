@@ -1,0 +1,153 @@
+"""Measures tri-plane heads as section 5.3 of the thesis does: fits to one depth frame of heads never trained on.
+
+``python -m training.evaluate triplane`` prints the tables.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from faceeditor.engine.scans import Source, place
+from faceeditor.errors import UserError
+from faceeditor.faces.latents import Codes
+from faceeditor.fitting.scan_fitters import fitter_of
+from faceeditor.models.bundle import load_model, read_bundle
+from faceeditor.models.triplane import TriplaneHead
+from training.head_measures import SAMPLES, Surface, compare
+from training.triplane_carving import Carving
+from training.triplane_frames import DepthFrame, KnownHead, held_out_frame
+from training.triplane_scans import HeadMaker
+
+FLOOR: Final = -0.105
+"""Metres of head space: nothing below is compared, for no frame tells where a neck was cut off."""
+RESOLUTION: Final = 256
+PIXELS: Final = 384
+CANDIDATES: Final = 1.6
+"""Points that are drawn for each that is asked for: not all are on the outer surface."""
+THESIS: Final = {"chamfer_l1_mm": 0.820, "normal_consistency": 0.948, "fscore_1mm": 0.989}
+"""Table 6.1, whole heads, on NPHM's scans: other data than ours."""
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Of a depth frame: ``sigma`` metres, a share of ``missing`` pixels."""
+
+    sigma: float = 0.0003
+    missing: float = 0.1
+
+
+NOISES: Final[Mapping[str, Noise]] = {
+    **{f"sigma {1000 * sigma:g} mm": Noise(sigma) for sigma in (0.0, 0.0005, 0.001, 0.002)},
+    **{f"{100 * missing:g} % missing": Noise(missing=missing) for missing in (0.1, 0.3, 0.5)},
+}
+"""The noise study."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrueHead:
+    """A studio head that was never trained on, with ``samples`` points of its outer surface."""
+
+    maker: HeadMaker
+    head: KnownHead
+    samples: int
+
+    @cached_property
+    def surface(self) -> tuple[Surface, NDArray[np.bool_]]:
+        """Points of what can be seen from somewhere, and which of them are in the face."""
+        maker, head = self.maker, self.head
+        carving = Carving.of(head.vertices, head.faces, maker.ball, maker.rasteriser, size=PIXELS)
+        shown = np.unique(carving.ids[carving.ids >= 0])
+        facial = np.append(maker.facial, np.zeros(len(head.faces) - head.bare, bool))[shown]
+        drawn, face = Surface.with_faces(head.vertices, head.faces[shown], int(CANDIDATES * self.samples))
+        kept = (drawn.points[:, 1] > FLOOR) & carving.visible(drawn.points, drawn.normals)
+        rows = np.flatnonzero(kept)[: self.samples]
+        return Surface(drawn.points[rows], drawn.normals[rows]), facial[face[rows]]
+
+    def compared(self, vertices: NDArray[Any], faces: NDArray[np.integer]) -> Figures:
+        """Section 5.3 for a mesh in head space, of the head and of the face alone."""
+        true, facial = self.surface
+        found = Surface.of(vertices, faces, self.samples)
+        found = found.where(found.points[:, 1] > FLOOR)
+        in_face = facial[cKDTree(true.points).query(found.points, workers=-1)[1]]
+        face = compare(found.where(in_face), true.where(facial))
+        return {**compare(found, true), **{f"face_{name}": value for name, value in face.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Fits of ``model`` as the program makes them from files, with ``quality``."""
+
+    model: TriplaneHead
+    quality: str = "standard"
+
+    def fitted(self, head: TrueHead, frame: DepthFrame) -> Figures:
+        """The figures of a fit to ``frame``."""
+        began = time.monotonic()
+        with TemporaryDirectory() as folder:
+            picture, _ = frame.write(Path(folder))
+            scan, placement = place(load_model, Source(picture, intrinsics=frame.intrinsics), lambda *told: None)
+        fitter = fitter_of(self.model)
+        found = fitter.fit(scan, placement, self.model, load_model("template-studio"), self.quality, lambda *told: None)
+        seconds = time.monotonic() - began
+        vertices, faces = self._mesh(found.codes)
+        vertices = frame.truth.to_head(found.similarity.inverse().to_head(vertices))
+        return {**head.compared(vertices, faces), **found.figures, "seconds": seconds}
+
+    def known(self, head: TrueHead) -> Figures:
+        """The figures with the codes that the head was made of."""
+        return head.compared(*self._mesh(head.head.codes(head.maker)))
+
+    def _mesh(self, codes: Codes) -> tuple[NDArray[Any], NDArray[np.integer]]:
+        mesh = self.model.extract(codes, RESOLUTION)
+        return mesh.vertices.astype(np.float64), mesh.faces
+
+
+def load(bundle: str) -> TriplaneHead:
+    """The tri-plane head with this name, or in this folder. Raises ``UserError`` when it is another model."""
+    folder = Path(bundle)
+    model = (
+        TriplaneHead.from_bundle(read_bundle(folder), torch.device("cpu")) if folder.is_dir() else load_model(bundle)
+    )
+    if not isinstance(model, TriplaneHead):
+        raise UserError(f"{bundle} is no tri-plane head; name one.")
+    return model
+
+
+def heads(maker: HeadMaker, count: int, noise: Noise, samples: int) -> Iterator[tuple[TrueHead, DepthFrame]]:
+    """``count`` held-out heads with a frame of each."""
+    for number in range(count):
+        head, frame = held_out_frame(maker, number, PIXELS, noise.sigma, noise.missing)
+        yield TrueHead(maker, head, samples), frame
+
+
+def means(rows: list[Figures]) -> Figures:
+    """The mean of every figure."""
+    return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+
+
+def table(
+    trial: Trial,
+    maker: HeadMaker,
+    count: int,
+    noise: Noise,
+    samples: int = SAMPLES,
+    told: Callable[[Figures], None] = lambda row: None,
+) -> Figures:
+    """The means over ``count`` heads of fits and, as ``known_...``, of the true codes."""
+    rows = []
+    for head, frame in heads(maker, count, noise, samples):
+        known = {f"known_{name}": value for name, value in trial.known(head).items()}
+        rows.append({**trial.fitted(head, frame), **known})
+        told(rows[-1])
+    return means(rows)
