@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from faceeditor.engine.scans import Source, place
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Codes
+from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.scan_fitters import fitter_of
 from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.triplane import TriplaneHead
@@ -91,18 +92,24 @@ class Trial:
     model: TriplaneHead
     quality: str = "standard"
 
-    def fitted(self, head: TrueHead, frame: DepthFrame) -> Figures:
-        """The figures of a fit to ``frame``."""
-        began = time.monotonic()
+    def codes(self, frame: DepthFrame) -> tuple[Codes, Similarity, Figures]:
+        """The codes of a fit to ``frame``, the similarity from its reader's space to head space, what the fit tells."""
         with TemporaryDirectory() as folder:
             picture, _ = frame.write(Path(folder))
             scan, placement = place(load_model, Source(picture, intrinsics=frame.intrinsics), lambda *told: None)
-        fitter = fitter_of(self.model)
-        found = fitter.fit(scan, placement, self.model, load_model("template-studio"), self.quality, lambda *told: None)
+        template = load_model("template-studio")
+        fit = fitter_of(self.model).fit
+        found = fit(scan, placement, self.model, template, self.quality, lambda *told: None)
+        return found.codes, found.similarity, dict(found.figures)
+
+    def fitted(self, head: TrueHead, frame: DepthFrame) -> Figures:
+        """The figures of a fit to ``frame``."""
+        began = time.monotonic()
+        codes, similarity, told = self.codes(frame)
         seconds = time.monotonic() - began
-        vertices, faces = self._mesh(found.codes)
-        vertices = frame.truth.to_head(found.similarity.inverse().to_head(vertices))
-        return {**head.compared(vertices, faces), **found.figures, "seconds": seconds}
+        vertices, faces = self._mesh(codes)
+        vertices = frame.truth.to_head(similarity.inverse().to_head(vertices))
+        return {**head.compared(vertices, faces), **told, "seconds": seconds}
 
     def known(self, head: TrueHead) -> Figures:
         """The figures with the codes that the head was made of."""
