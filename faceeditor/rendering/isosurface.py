@@ -2,8 +2,8 @@
 
 The box is cut into blocks of 16 cells a side. A function that changes by at most L a metre has no zero in a block
 whose centre's value exceeds L times the distance to its corners, so the block is skipped; what remains is cut into
-smaller blocks. The last ones are asked at their own corners too, which clears octants of them by the same bound, and
-where a zero is left to be found, at the corners of their cells. These are meshed by marching cubes
+smaller blocks. All but the largest are asked at their own corners too, which clears octants of them, and where a zero
+is left to be found, the last ones at the corners of their cells. These are meshed by marching cubes
 (Lewiner et al., "Efficient Implementation of Marching Cubes' Cases with Topological Guarantees", 2003), one block of 16
 at a time, and joined by the grid edges on which their vertices lie: the same surface as of the dense grid.
 """
@@ -145,57 +145,79 @@ def _sparse_field(
     counts = -(-grid.shape // size)
     blocks = size * np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 3)
     values, alive = _test(grid, blocks, size, lipschitz)
-    blocks = blocks[alive]
-    centres, alive = values[alive].reshape(-1, 1, 1, 1), np.ones((len(blocks), 1, 1, 1), bool)
+    corners = _Corners.of(grid, blocks[alive], size)
+    centres, alive = values[alive].reshape(-1, 1, 1, 1), np.ones((int(alive.sum()), 1, 1, 1), bool)
     for coarse, fine in pairwise(levels):
-        centres, alive = (_finer(table, coarse // fine) for table in (centres, alive))
+        if coarse < size:
+            alive = _octants(corners, centres, alive, coarse, lipschitz)
+        centres, alive = _finer(centres, coarse // fine), _finer(alive, size // fine // alive.shape[1])
         block, *place = np.nonzero(alive)
-        first = blocks[block] + fine * np.stack(place, axis=-1)
+        first = corners.blocks[block] + fine * np.stack(place, axis=-1)
         centres[alive], alive[alive] = _test(grid, first, fine, lipschitz)
-    size = levels[-1]
-    field = _at_corners(_finer(centres, size), grid.shape - blocks)
-    known = np.zeros(field.shape, bool)
-    known[:, ::size, ::size, ::size] = _corners(alive, 1)
-    _evaluate_corners(grid, blocks, field, known)
-    cells = _crossed(grid, blocks, field, centres, alive, size, lipschitz)
-    if size % 2 == 0:
-        block, *place = np.nonzero(alive)
-        middle = size * np.stack(place, axis=-1) + size // 2
-        whole = (blocks[block] + middle + size // 2 <= grid.shape).all(axis=1)
-        known[(block[whole], *middle[whole].T)] = True
-    _evaluate_corners(grid, blocks, field, _corners(cells, 1) & ~known)
-    return blocks, field
+    octants = _octants(corners, centres, alive, levels[-1], lipschitz)
+    corners.ask(_corners(_finer(octants, size // octants.shape[1])))
+    beside = _at_corners(_finer(centres, levels[-1]), grid.shape - corners.blocks)
+    return corners.blocks, np.where(corners.known, corners.values, beside)
 
 
-def _crossed(
-    grid: _Grid,
-    blocks: NDArray[np.int64],
-    field: NDArray[np.float32],
-    centres: NDArray[np.float32],
-    alive: NDArray[np.bool_],
-    size: int,
-    lipschitz: float,
-) -> NDArray[np.bool_]:
-    """Which cells (B, s, s, s) may hold a zero, now that the values at the corners of the blocks ``alive`` (B, n, n, n)
-    are known too. Each octant of a block is told by the values at its outer corner and at the block's centre: the
-    function is believed to change ``STEEPER`` times as much as along the block's edges, but no more than ``lipschitz``.
+@dataclass
+class _Corners:
+    """The corners of the cells of ``blocks`` (B, 3), told by their first cells: ``values`` (B, s + 1, ...) where they
+    are ``known`` (B, s + 1, ...).
     """
+
+    grid: _Grid
+    blocks: NDArray[np.int64]
+    values: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, grid: _Grid, blocks: NDArray[np.int64], size: int) -> "_Corners":
+        shape = (len(blocks), *[size + 1] * 3)
+        return cls(grid, blocks, np.zeros(shape, np.float32), np.zeros(shape, bool))
+
+    def ask(self, wanted: NDArray[np.bool_]) -> None:
+        """Evaluates the ``wanted`` ones (B, s + 1, ...) that are not known; what blocks share, once."""
+        shape = self.grid.shape
+        block, *place = (index.astype(np.int32) for index in np.nonzero(wanted & ~self.known))
+        corners = self.blocks[block] + np.stack(place, axis=-1)
+        inside = (corners <= shape).all(axis=1)
+        code, back = np.unique(np.ravel_multi_index(tuple(corners[inside].T), tuple(shape + 1)), return_inverse=True)
+        values = self.grid.values(np.stack(np.unravel_index(code, tuple(shape + 1)), axis=-1))
+        self.values[block[inside], place[0][inside], place[1][inside], place[2][inside]] = values[back]
+        self.known |= wanted
+
+
+def _octants(
+    corners: _Corners, centres: NDArray[np.float32], alive: NDArray[np.bool_], size: int, lipschitz: float
+) -> NDArray[np.bool_]:
+    """Which octants (B, 2n, 2n, 2n) of the blocks ``alive`` (B, n, n, n) of this ``size`` may hold a zero, or which
+    blocks (B, n, n, n) where these are single cells.
+
+    An octant is told by the values at the block's corner and at its centre: the function is believed to change
+    ``STEEPER`` times as much as along the block's edges, but no less than a distance and no more than ``lipschitz``.
+    """
+    wanted = np.zeros_like(corners.known)
+    wanted[:, ::size, ::size, ::size] = _corners(alive)
+    corners.ask(wanted)
     block, *place = np.nonzero(alive)
-    first = size * np.stack(place, axis=-1)
-    corners = np.stack([field[(block, *(first + corner).T)] for corner in product((0, size), repeat=3)])
-    cube = corners.reshape(2, 2, 2, -1)
+    first, middle = size * np.stack(place, axis=-1), centres[alive]
+    whole = (corners.blocks[block] + first + size <= corners.grid.shape).all(axis=1)
+    if size > 1:
+        inner = (block[whole], *(first[whole] + size // 2).T)
+        corners.values[inner], corners.known[inner] = middle[whole], True
+    outer = [corners.values[(block, *(first + corner).T)] for corner in product((0, size), repeat=3)]
+    cube = np.stack(outer).reshape(2, 2, 2, -1)
     edges = [np.abs(np.diff(cube, axis=axis)).max(axis=(0, 1, 2)) / size for axis in range(3)]
-    steepest = np.minimum(STEEPER * np.linalg.norm(edges, axis=0), lipschitz)
-    middle = centres[alive]
+    steepest = np.minimum(np.maximum(STEEPER * np.linalg.norm(edges, axis=0), 1), lipschitz)
     far = np.minimum(np.abs(cube), np.abs(middle)) > steepest * COVERING * size + _CLEAR
-    far &= np.sign(cube) == np.sign(middle)
-    far &= (blocks[block] + first + size <= grid.shape).all(axis=1)
-    octants = np.zeros((*alive.shape, 2, 2, 2), bool)
-    octants[alive] = ~np.moveaxis(far, -1, 0)
+    far &= (np.sign(cube) == np.sign(middle)) & whole
+    found = np.zeros((*alive.shape, 2, 2, 2), bool)
+    found[alive] = ~np.moveaxis(far, -1, 0)
     if size == 1:
-        return np.asarray(octants.any(axis=(4, 5, 6)))
+        return np.asarray(found.any(axis=(4, 5, 6)))
     count, side = len(alive), 2 * alive.shape[1]
-    return _finer(octants.transpose(0, 1, 4, 2, 5, 3, 6).reshape(count, side, side, side), size // 2)
+    return found.transpose(0, 1, 4, 2, 5, 3, 6).reshape(count, side, side, side)
 
 
 def _test(
@@ -235,26 +257,13 @@ def _at_corners(cells: NDArray[np.float32], room: NDArray[np.int64]) -> NDArray[
     return corners
 
 
-def _corners(alive: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Which corners (B, s + 1, s + 1, s + 1) belong to cells in living blocks ``alive`` (B, n, n, n)."""
-    cells = _finer(alive, size)
-    corners = np.pad(cells, [(0, 0), *[(0, 1)] * 3])
+def _corners(alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which corners (B, s + 1, s + 1, s + 1) belong to the cells ``alive`` (B, s, s, s)."""
+    corners = np.pad(alive, [(0, 0), *[(0, 1)] * 3])
     for axis in (1, 2, 3):
         later = np.roll(corners, 1, axis=axis)  # what comes round is the padding: nothing
         corners |= later
     return corners
-
-
-def _evaluate_corners(
-    grid: _Grid, blocks: NDArray[np.int64], field: NDArray[np.float32], wanted: NDArray[np.bool_]
-) -> None:
-    """Writes the values of the ``wanted`` corners (B, s + 1, ...) into ``field``; corners that blocks share, once."""
-    block, *place = (index.astype(np.int32) for index in np.nonzero(wanted))
-    corners = blocks[block] + np.stack(place, axis=-1)
-    inside = (corners <= grid.shape).all(axis=1)
-    code, back = np.unique(np.ravel_multi_index(tuple(corners[inside].T), tuple(grid.shape + 1)), return_inverse=True)
-    values = grid.values(np.stack(np.unravel_index(code, tuple(grid.shape + 1)), axis=-1))
-    field[block[inside], place[0][inside], place[1][inside], place[2][inside]] = values[back]
 
 
 def _mesh(
