@@ -7,7 +7,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
 import trimesh
 from numpy.typing import NDArray
 
@@ -15,14 +14,11 @@ from faceeditor.editing.texture import bake_texture
 from faceeditor.engine.exports import reader_name, require_quality
 from faceeditor.engine.jobs import Steps
 from faceeditor.engine.runtime import one_thread, preload
-from faceeditor.errors import UserError
 from faceeditor.faces.face import TEXTURE, Face, Origin
 from faceeditor.faces.latents import Codes
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
-from faceeditor.models.extraction import extract_face
 from faceeditor.models.face_mesh import TEMPLATE
-from faceeditor.models.imface import ImFace
 
 if TYPE_CHECKING:
     from faceeditor.files.depth import Intrinsics
@@ -66,25 +62,22 @@ def place(model_of: Callable[[str], Any], source: Source, step: Steps) -> tuple[
 def fit(model_of: Callable[[str], Any], source: Source, name: str, quality: str, step: Steps) -> Face:
     """Fits the model ``name`` to a scan; faces as they are now stream by ``step``. Raises ``UserError``."""
     from faceeditor.fitting.progress import FitProgress
-    from faceeditor.fitting.scan_fit import fit_scan
+    from faceeditor.fitting.scan_fitters import fitter_of
 
     require_quality(quality)
     Thread(target=preload, daemon=True).start()
     model = model_of(name)
-    if not isinstance(model, ImFace):
-        raise UserError(f"{name} cannot be fitted to scans; choose a model with the capability 'surface'.")
+    fitter = fitter_of(model)
     scan, placement = place(model_of, source, step)
 
     def on_step(progress: FitProgress, codes: Codes | None) -> None:
         face = None if codes is None else Face(source.path.stem, name, codes)
         step(PLACED + (FITTED - PLACED) * progress.fraction, progress.message, face)
 
-    with torch.enable_grad():
-        found = fit_scan(
-            scan.vertices, scan.faces, placement, model, model_of(TEMPLATE), quality=quality, on_step=on_step
-        )
+    found = fitter.fit(scan, placement, model, model_of(TEMPLATE), quality, on_step)
     step(FITTED, "Measuring the fit")
     figures, points = measure(model, scan, found.similarity, found.codes, RESOLUTION[quality], step)
+    figures |= found.figures
     origin = Origin("scan", source.path.name, figures=figures, placement=found.similarity, scan_points=points)
     face = Face(source.path.stem, name, found.codes, origin=origin)
     if scan.colours_srgb is None and scan.texture_srgb is None:
@@ -95,18 +88,19 @@ def fit(model_of: Callable[[str], Any], source: Source, name: str, quality: str,
 
 
 def measure(
-    model: ImFace, scan: Scan, placement: Similarity, codes: Codes, resolution: int, step: Steps
+    model: Any, scan: Scan, placement: Similarity, codes: Codes, resolution: int, step: Steps
 ) -> tuple[dict[str, float], NDArray[np.float32]]:
     """The figures of a fit, and points of the scan's face in head space."""
     from faceeditor.fitting.scan_fit import front_of
+    from faceeditor.fitting.scan_fitters import fitter_of
     from faceeditor.fitting.scan_measures import compare
 
     front = front_of(scan.vertices, scan.faces, placement, model.config)
-    surface = extract_face(model, codes, resolution)
+    surface = model.extract(codes, resolution)
     step(0.9)
     origin, unit = np.array(model.config.origin), model.config.unit
     own = trimesh.Trimesh((surface.vertices - origin) / unit, surface.faces, process=False)
-    figures = compare(front, own, unit)
+    figures = compare(front, fitter_of(model).comparable(own), unit)
     random = np.random.default_rng(0)
     points, _, _ = front.sample(KEPT_POINTS, random, np.asarray(~front.bridge, np.float64))
     return figures, (points * unit + origin).astype(np.float32)

@@ -16,7 +16,7 @@ from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.portrait import PortraitReader
 from faceeditor.fitting.scan_reading import READ, averaged, read_landmarks
 from faceeditor.fitting.scan_registration import TRIMS, FaceRegion, Rays, Registration, register
-from faceeditor.fitting.scan_search import NO_FACE, find_face
+from faceeditor.fitting.scan_search import NO_FACE, find_face, find_upright
 from faceeditor.fitting.scan_surfels import Ball, Sampler, Surfels
 from faceeditor.fitting.scan_views import NOTHING, draw
 from faceeditor.models.template import Template
@@ -90,7 +90,23 @@ def place_scan(
     few tenths of a second; what it raises ends the search. Raises ``UserError`` when there is no face.
     """
     sampler = _sampler(scan)
-    return _placed(sampler, find_face(sampler, reader, breathe), reader, template, breathe)
+    if scan.viewpoint is None:
+        return _placed(sampler, find_face(sampler, reader, breathe), reader, template, breathe)
+    try:
+        start = find_upright(sampler, reader, breathe) or find_face(sampler, reader, breathe)
+        return _placed(sampler, start, reader, template, breathe)
+    except UserError:
+        raise UserError(_no_face_before(scan.vertices - scan.viewpoint)) from None
+
+
+def _no_face_before(seen: Array) -> str:
+    """What to say when there is no face in a frame whose camera saw the points ``seen`` (N, 3)."""
+    wide, high = np.ptp(np.percentile(seen[:, :2], [2, 98], axis=0), axis=0)
+    return (
+        f"No face was found in this frame; by its intrinsics and its unit it shows {wide:.2g} x {high:.2g} m "
+        f"{np.median(-seen[:, 2]):.2g} m away, so check these, or mark the eye corners, the nose tip and the mouth "
+        "corners by hand."
+    )
 
 
 def place_by_points(

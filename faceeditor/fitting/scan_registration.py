@@ -218,13 +218,13 @@ def _solved(normal: Array, right: Array, now: Registration, distances: Array) ->
     if (off := off_unit(now.similarity.scale)) is not None:
         diagonal[-1] += 1 / SPREAD**2
         right[-1] -= off / SPREAD**2
-    codes = _bounded(normal + np.diag(diagonal), right, weights)
+    codes = bounded(normal + np.diag(diagonal), right, weights)
     turn, shift, growth = codes[moving][:3], codes[moving][3:6], codes[moving][6]
     small = Similarity(float(np.exp(growth)), Rotation.from_rotvec(turn).as_matrix(), shift)
     return Registration(now.similarity.then(small), codes[:people], codes[weights], distances)
 
 
-def _bounded(normal: Array, right: Array, limited: slice) -> Array:
+def bounded(normal: Array, right: Array, limited: slice) -> Array:
     """The minimum of ``x normal x / 2 - right x`` with ``x[limited]`` in [0, 1]: the others are eliminated first."""
     inside = np.zeros(len(right), bool)
     inside[limited] = True

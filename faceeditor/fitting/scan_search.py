@@ -15,6 +15,7 @@ from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.alignment import STEADY
 from faceeditor.fitting.portrait import PortraitReader, confidence
 from faceeditor.fitting.scan_surfels import Sampler, Surfels
+from faceeditor.fitting.scan_units import LIKELY
 from faceeditor.fitting.scan_views import NOTHING, View, draw
 
 Array = NDArray[np.float64]
@@ -37,6 +38,11 @@ TRUST: Final = 0.5
 """The trust from which a view is believed to show a face."""
 MISFIT: Final = 0.008
 """Metres by which the lifted landmarks of a face may differ from those of the mean face, half of them at least."""
+HIDDEN_MISFIT: Final = 0.02
+"""The same where hair may hide half of the face, but the size is known."""
+NEAREST, HEAD_DEPTH, HEAD_HEIGHT = 98, 0.35, 0.25
+"""The percentile of depths that is the nearest of a head before a camera, and the metres behind and below it that it
+may reach."""
 ROBUST: Final = 0.008
 NO_FACE: Final = (
     "No face was found in the scan; check that it shows a whole face from the front, or mark the eye corners, the "
@@ -59,6 +65,11 @@ class Sight:
         """Whether this is a face."""
         return self.trust >= TRUST and self.misfit <= MISFIT
 
+    @property
+    def of_true_size(self) -> bool:
+        """Whether this is a face in metres, be it half hidden."""
+        return self.trust >= TRUST and self.misfit <= HIDDEN_MISFIT and abs(np.log(self.similarity.scale)) < LIKELY
+
 
 def find_face(sampler: Sampler, reader: PortraitReader, breathe: Callable[[], None] = lambda: None) -> Similarity:
     """The similarity that brings a scan's face to head space, to a few degrees and percent. Raises ``UserError`` when
@@ -71,6 +82,37 @@ def find_face(sampler: Sampler, reader: PortraitReader, breathe: Callable[[], No
     except ValueError:
         raise UserError(NO_FACE) from None
     return frame.then(_find(sampler.draw(COARSE).moved(frame), reader, breathe))
+
+
+def find_upright(
+    sampler: Sampler, reader: PortraitReader, breathe: Callable[[], None] = lambda: None
+) -> Similarity | None:
+    """The same for what a camera saw, in metres, upright or turned by quarters: a head of a head's size at the top of
+    what is nearest. ``None`` when there is none; hair may hide much of the face.
+    """
+    surfels = sampler.draw(COARSE)
+    near = np.percentile(surfels.points[:, 2], NEAREST) - HEAD_DEPTH
+    surfels = surfels.only(surfels.points[:, 2] > near)
+    sights = []
+    for turn in quarter_turns():
+        turned = surfels.points @ turn.T
+        crown = np.percentile(turned[:, 1], 99)
+        middle = np.median(turned[turned[:, 1] > crown - HEAD_HEIGHT], axis=0)
+        face = np.array([middle[0], crown - CROWN, middle[2] + FRONT / 2])
+        breathe()
+        sights.append(look(surfels, Similarity(1.0, turn, np.array([0, 0, FRONT]) - face), reader))
+    for _ in range(LOOKS - 1):
+        breathe()
+        best = max(sights, key=lambda sight: sight.trust)
+        sights = [best, look(surfels, best.similarity, reader)]
+    likely = [sight for sight in sights if sight.of_true_size]
+    return max(likely, key=lambda sight: sight.trust).similarity if likely else None
+
+
+def quarter_turns() -> list[Array]:
+    """The 4 rotations (3, 3) about the line of sight."""
+    quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    return [np.linalg.matrix_power(quarter, number) for number in range(4)]
 
 
 def _find(surfels: Surfels, reader: PortraitReader, breathe: Callable[[], None]) -> Similarity:
