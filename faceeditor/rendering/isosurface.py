@@ -178,13 +178,18 @@ class _Corners:
 
     def ask(self, wanted: NDArray[np.bool_]) -> None:
         """Evaluates the ``wanted`` ones (B, s + 1, ...) that are not known; what blocks share, once."""
-        shape = self.grid.shape
-        block, *place = (index.astype(np.int32) for index in np.nonzero(wanted & ~self.known))
-        corners = self.blocks[block] + np.stack(place, axis=-1)
-        inside = (corners <= shape).all(axis=1)
-        code, back = np.unique(np.ravel_multi_index(tuple(corners[inside].T), tuple(shape + 1)), return_inverse=True)
-        values = self.grid.values(np.stack(np.unravel_index(code, tuple(shape + 1)), axis=-1))
-        self.values[block[inside], place[0][inside], place[1][inside], place[2][inside]] = values[back]
+        shape, side = tuple(self.grid.shape + 1), wanted.shape[1]
+        asked = np.flatnonzero(wanted & ~self.known)
+        block, corner = np.divmod(asked, side**3)
+        place = np.stack(np.unravel_index(np.arange(side**3), (side,) * 3))
+        strides = np.array([shape[1] * shape[2], shape[2], 1])
+        code = (self.blocks @ strides)[block] + (strides @ place)[corner]
+        cut = (self.blocks + side > shape).any(axis=1)
+        inside = ~cut[block]
+        inside[~inside] = (self.blocks[block[~inside]] + place.T[corner[~inside]] < shape).all(axis=1)
+        code, back = np.unique(code[inside], return_inverse=True)
+        values = self.grid.values(np.stack(np.unravel_index(code, shape), axis=-1))
+        self.values.reshape(-1)[asked[inside]] = values[back]
         self.known |= wanted
 
 
