@@ -25,15 +25,18 @@ LITTLE: Final = 0.3
 NORMS: Final[dict[str, Callable[[int], nn.Module]]] = {"batch": nn.BatchNorm2d, "none": lambda channels: nn.Identity()}
 
 
-class _Softplus(torch.autograd.Function):
+def _value(x: Tensor) -> Tensor:
     """Torch's own, kept from falling among numbers too small for a CPU to be quick with (measured: 43 ms a million,
     2 so).
     """
+    return functional.softplus(x.clamp_min(-FARTHEST / SHARPNESS), SHARPNESS, FARTHEST)
 
+
+class _Softplus(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return functional.softplus(x.clamp_min(-FARTHEST / SHARPNESS), SHARPNESS, FARTHEST)
+        return _value(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
@@ -43,6 +46,8 @@ class _Softplus(torch.autograd.Function):
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(β x)) / β, the non-linearity of section 4.2.2."""
+    if not torch.is_grad_enabled():
+        return _value(x)
     result: Tensor = _Softplus.apply(x)  # type: ignore[no-untyped-call]
     return result
 
