@@ -37,6 +37,10 @@ class BoundWarp:
         table = self.offsets.reshape(-1, *self.offsets.shape[-2:])
         index, weights = spline(points.reshape(len(table), -1, 3), side_of(table))
         first = table.shape[1] * torch.arange(len(table), device=points.device)[:, None, None]
+        if not torch.is_grad_enabled():
+            rows = (index + first).flatten(0, 1), table.flatten(0, 1)
+            summed = functional.embedding_bag(*rows, mode="sum", per_sample_weights=weights.flatten(0, 1))
+            return summed.reshape(points.shape)
         held = functional.embedding(index + first, table.flatten(0, 1))
         return (weights[..., None, :] @ held)[..., 0, :].reshape(points.shape)
 

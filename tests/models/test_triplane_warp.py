@@ -59,3 +59,14 @@ def test_offsets_are_linear_in_the_code():
     both = warp.bind(first)(points) + 2 * warp.bind(second)(points)
     torch.testing.assert_close(warp.bind(first + 2 * second)(points), both)
     assert not warp.bind(torch.zeros(5))(points).any()
+
+
+def test_without_gradients_the_offsets_are_the_same():
+    warp, at = Warp(6, 8, 5), 2.4 * torch.rand(2, 50, 3) - 1.2
+    torch.nn.init.normal_(warp.mix)
+    bound = warp.bind(torch.randn(2, 6))
+    with_gradients = bound(at)
+    with torch.no_grad():
+        torch.testing.assert_close(bound(at), with_gradients)
+        torch.testing.assert_close(bound.one(1)(at[1]), with_gradients[1])
+    assert with_gradients.abs().max() > 1e-3
