@@ -30,6 +30,7 @@ from faceeditor.rendering.volume import Sharpness
 from training.imface_scans import read_parts
 from training.loop import Loop, LoopConfig, Losses
 from training.studio.factors import expression_code
+from training.triplane_blendshapes import BlendshapeStep, read_blendshapes, write_blendshapes
 from training.triplane_codes import HeadCodes
 from training.triplane_discriminator import Discriminator, generator_loss
 from training.triplane_loop import AdversarialLoop, OtherRates, Shown
@@ -43,7 +44,7 @@ from training.triplane_losses import (
     point_losses,
     warp_loss,
 )
-from training.triplane_scans import REST, make_parts
+from training.triplane_scans import REST, make_parts, studio_maker
 from training.triplane_spaces import triplane_spaces
 
 CONFIGS: Final = Path(__file__).parent / "configs"
@@ -56,6 +57,7 @@ most part, and how loud its hair style.
 """
 WARP_HEADS, WARP_POINTS = 16, 400
 """Heads of a step of the warp's training, and points of each."""
+BLENDSHAPE_POINTS: Final = 2048
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class TriplaneTraining:
     ``studio``'s own or ``learned``; ``heads`` of a step with ``face`` and ``non_face`` points each on the surface and
     near it at either distance, ``ball`` points anywhere and as many between. ``drawn`` heads of every ``every``-th step
     are seen by one camera each, ``size`` pixels a side, as ``sampling`` says; ``discriminator`` is the share of π-GAN's
-    widths, ``sharpness`` β's start. ``pairs`` points of a head are followed through an expression. ``parts`` of studio
+    widths, ``sharpness`` β's start. ``pairs`` points of each of
+    ``posed`` heads are followed through an expression, and a quarter as many beside. ``parts`` of studio
     heads are made.
     """
 
@@ -95,9 +98,11 @@ class TriplaneTraining:
     discriminator: float = 1.0
     sharpness: float = 1e-3
     rates: OtherRates = field(default_factory=OtherRates)
+    posed: int = 4
     pairs: int = 1000
     expression_weights: ExpressionWeights = field(default_factory=ExpressionWeights)
     warp: LoopConfig | None = None
+    blendshapes: LoopConfig | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     parts: int = 20
 
@@ -114,7 +119,7 @@ class TriplaneTraining:
         for part, changes in variants.get(variant, {}).items():
             facts[part] = {**facts.get(part, {}), **changes} if isinstance(changes, dict) else changes
         facts["stages"] = tuple(Stage(at, tuple(without)) for at, without in facts["stages"])
-        parts: dict[str, type] = dict.fromkeys(("loop", "expression", "warp"), LoopConfig)
+        parts: dict[str, type] = dict.fromkeys(("loop", "expression", "warp", "blendshapes"), LoopConfig)
         parts |= {"weights": TriplaneWeights, "expression_weights": ExpressionWeights}
         parts |= {"sampling": Sampling, "rates": OtherRates}
         return cls(**{key: parts[key](**value) if key in parts else value for key, value in facts.items()})
@@ -192,10 +197,18 @@ class ExpressionStep(nn.Module):
 
 
 class Trainer:
-    """Both trainings on ``heads`` (:data:`training.triplane_scans.Heads`), in the folder ``work``."""
+    """All trainings on ``heads`` (:data:`training.triplane_scans.Heads`) and, where they are known, ``blendshapes``
+    (:func:`training.triplane_blendshapes.known_blendshapes`), in the folder ``work``.
+    """
 
-    def __init__(self, config: TriplaneTraining, heads: dict[str, Tensor], work: Path) -> None:
-        self.config, self.heads, self.work = config, heads, work
+    def __init__(
+        self,
+        config: TriplaneTraining,
+        heads: dict[str, Tensor],
+        work: Path,
+        blendshapes: dict[str, Tensor] | None = None,
+    ) -> None:
+        self.config, self.heads, self.work, self.blendshapes = config, heads, work, blendshapes
         torch.manual_seed(config.loop.seed)
         self.model = TriplaneHead(config.model_config)
         rest = torch.tensor(expression_code(**REST))
@@ -237,6 +250,24 @@ class Trainer:
         loop.run(picks(len(self.heads[IDENTITY]), config.heads))
         self._keep(loop)
 
+    def train_blendshapes(self) -> None:
+        """What each component of the expression code does, where the heads' studio knows it."""
+        config, known = self.config.blendshapes, self.blendshapes
+        if known is None or config is None or self.config.codes == "learned":
+            return
+
+        def losses(network: nn.Module, chosen: Tensor, number: int) -> Losses:
+            rows = torch.randint(len(known["points"]), (BLENDSHAPE_POINTS,))
+            found: Losses = network(self.codes.identity(chosen)[0], known["points"][rows], known["offsets"][rows])
+            return found
+
+        loop = Loop(config, self.work / "blendshapes", BlendshapeStep(self.model.deformation), losses)
+        loop.run(picks(len(self.heads[IDENTITY]), 1))
+        best = loop.best
+        assert isinstance(best, BlendshapeStep)
+        kept = {name: value.detach().cpu() for name, value in best.deformation.state_dict().items()}
+        self.model.deformation.load_state_dict(kept)
+
     def train_expression(self) -> None:
         """Eq. 4.21, with the identities' codes as they are."""
         step = ExpressionStep(self.model, self.config)
@@ -244,7 +275,7 @@ class Trainer:
         groups = [{"params": trained, "lr": self.config.expression.learning_rate}]
         folder = self.work / "expression"
         loop = Loop(self.config.expression, folder, step, self._expression_losses, groups)
-        loop.run(picks(len(self.heads[IDENTITY]), self.config.heads))
+        loop.run(picks(len(self.heads[IDENTITY]), self.config.posed))
         self._keep(loop)
 
     def _identity_losses(self, loop: AdversarialLoop, network: nn.Module, chosen: Tensor, number: int) -> Losses:
@@ -275,7 +306,7 @@ class Trainer:
         numbers = torch.randint(self.codes.expressions, (len(chosen),))
         rows = torch.randint(self.heads["posed"].shape[2], (len(chosen), self.config.pairs))
         at_rest, posed = (self.heads[name][chosen[:, None], numbers[:, None], rows] for name in ("at_rest", "posed"))
-        pairs = Pairs(at_rest, posed, self._some("ball", chosen, self.config.ball))
+        pairs = Pairs(at_rest, posed, self._some("ball", chosen, self.config.pairs // 4))
         with torch.no_grad():
             identity = self.codes.identity(chosen)
         losses: Losses = network(identity, self.codes.expression(chosen, numbers), pairs)
@@ -371,9 +402,12 @@ def main(
         if heads is None:
             heads = work / "heads"
             make_parts(data, heads, config.parts, os.cpu_count() or 1)
-        trainer = Trainer(config, read_parts(heads, limit), work)
+        if config.codes == "studio":
+            write_blendshapes(studio_maker(data, heads), heads)
+        trainer = Trainer(config, read_parts(heads, limit), work, read_blendshapes(heads))
         trainer.train_warp()
         trainer.train_identity()
+        trainer.train_blendshapes()
         trainer.train_expression()
     except UserError as error:
         raise SystemExit(str(error)) from None

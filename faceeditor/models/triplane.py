@@ -86,7 +86,7 @@ class TriplaneConfig:
             scale=1,
             norm="none",
             width=64,
-            deformation=DeformationConfig(kind="blend", width=128, hidden=4, skip=0, octaves=4),
+            deformation=DeformationConfig(kind="blend", width=128, hidden=3, skip=0, octaves=6),
             warp=24,
         )
 

@@ -54,10 +54,28 @@ def balls():
 def config_of(variant="full", **changes):
     facts = TriplaneTraining.read("small", variant)
     loop = replace(facts.loop, steps=12, minutes=0.0, warm_up=1, average=0.0)
-    few = {"heads": 2, "face": 30, "non_face": 20, "ball": 20, "size": 8, "pairs": 40, "discriminator": 0.03}
+    few = {
+        "heads": 2,
+        "posed": 2,
+        "face": 30,
+        "non_face": 20,
+        "ball": 20,
+        "size": 8,
+        "pairs": 40,
+        "discriminator": 0.03,
+    }
     sampling = Sampling(samples=4, evaluations=4, rounds=1, halvings=2)
     model = {**SMALL, **facts.model}
-    return replace(facts, loop=loop, expression=loop, warp=loop, sampling=sampling, model=model, **{**few, **changes})
+    return replace(
+        facts,
+        loop=loop,
+        expression=loop,
+        warp=loop,
+        blendshapes=loop,
+        sampling=sampling,
+        model=model,
+        **{**few, **changes},
+    )
 
 
 @pytest.mark.parametrize("variant", ["full", "npm", "tp_3d", "tp_3d_reg", "tp_2d_reg", "full_as_printed"])
@@ -143,6 +161,18 @@ def test_expressions_are_learned_while_the_identity_stays(tmp_path):
     field = trainer.model.field({IDENTITY: heads[IDENTITY], EXPRESSION: heads[EXPRESSION][:, 1]})
     missed = (field.posed(heads["at_rest"][:, 1]) - heads["posed"][:, 1]).norm(dim=-1).mean()
     assert missed < 0.02
+
+
+def test_blendshapes_are_learned_where_they_are_known(tmp_path):
+    points = torch.rand(300, 3, generator=torch.Generator().manual_seed(0)) - 0.5
+    offsets = torch.zeros(300, 5, 3)
+    offsets[:, 2, 1] = 0.05 * points[:, 0]
+    trainer = Trainer(config_of(), balls(), tmp_path, {"points": points, "offsets": offsets})
+    trainer.config = replace(trainer.config, blendshapes=replace(trainer.config.expression, steps=150))
+    trainer.train_blendshapes()
+    with torch.no_grad():
+        found = trainer.model.deformation.blendshapes(points, torch.zeros(128))[:, :5]
+    assert (found - offsets).abs().mean() < 0.3 * offsets.abs().mean()
 
 
 def test_learned_codes_move_and_only_those_of_the_heads_seen(tmp_path):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import trimesh
 
+from faceeditor.faces.layout import EXPRESSION_COMPONENTS
 from faceeditor.models.triplane import TriplaneConfig
 from faceeditor.rendering.normal_maps import Ball
 from faceeditor.rendering.raster_numpy import SoftwareRasteriser
-from training import triplane_hair, triplane_scans
+from training import triplane_blendshapes, triplane_hair, triplane_scans
 from training.imface_scans import HELD_OUT_SEED, read_parts
 from training.studio.assets import HAIR_STYLES, Assets
+from training.triplane_blendshapes import read_blendshapes, write_blendshapes
 from training.triplane_carving import Carving
 from training.triplane_scans import Counts, Distances, HeadMaker, Samples, store
 
@@ -130,6 +132,21 @@ def test_pairs_correspond(maker):
     # The mouth at rest is open, so that no expression is a motion too; most of the head stays.
     assert apart[0].max() > 0.01
     assert np.median(apart) < 0.01
+
+
+def test_blendshapes_are_what_expressions_do(maker, tmp_path, monkeypatch):
+    monkeypatch.setattr(triplane_blendshapes, "POINTS", 400)
+    monkeypatch.setattr(triplane_blendshapes, "HAIR_POINTS", 20)
+    assert read_blendshapes(tmp_path) is None
+    write_blendshapes(maker, tmp_path)
+    known = read_blendshapes(tmp_path)
+    assert known["points"].shape == (400 + 20 * len(HAIR_STYLES), 3)
+    assert known["offsets"].shape == (len(known["points"]), len(EXPRESSION_COMPONENTS), 3)
+    moved = known["offsets"].norm(dim=-1) * maker.config.unit
+    # A jaw opens by centimetres; nothing moves all of a head.
+    jaw = EXPRESSION_COMPONENTS.index("jawOpen")
+    assert 0.01 < moved[:, jaw].max() < 0.05
+    assert moved[:, jaw].median() < 0.002
 
 
 def test_people_differ_and_numbers_do_not(maker):
