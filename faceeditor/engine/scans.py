@@ -91,16 +91,16 @@ def measure(
     model: Any, scan: Scan, placement: Similarity, codes: Codes, resolution: int, step: Steps
 ) -> tuple[dict[str, float], NDArray[np.float32]]:
     """The figures of a fit, and points of the scan's face in head space."""
-    from faceeditor.fitting.scan_fit import front_of
     from faceeditor.fitting.scan_fitters import fitter_of
     from faceeditor.fitting.scan_measures import compare
 
-    front = front_of(scan.vertices, scan.faces, placement, model.config)
+    fitter = fitter_of(model)
+    front = fitter.front(scan, placement, model)
     surface = model.extract(codes, resolution)
     step(0.9)
     origin, unit = np.array(model.config.origin), model.config.unit
     own = trimesh.Trimesh((surface.vertices - origin) / unit, surface.faces, process=False)
-    figures = compare(front, fitter_of(model).comparable(own), unit)
+    figures = compare(front, fitter.comparable(own), unit)
     random = np.random.default_rng(0)
     points, _, _ = front.sample(KEPT_POINTS, random, np.asarray(~front.bridge, np.float64))
     return figures, (points * unit + origin).astype(np.float32)

@@ -50,9 +50,9 @@ class Plan:
 
 
 PLANS: Final[Mapping[str, Plan]] = {
-    "draft": Plan(cell=0.005, tried=3, tries=3, kept=1, steps=6, planes=1),
-    "standard": Plan(cell=0.004, tried=4, tries=4, kept=1, steps=10, planes=2),
-    "best": Plan(cell=0.003, tried=6, tries=4, kept=2, steps=16, planes=4),
+    "draft": Plan(cell=0.007, tried=2, tries=4, kept=1, steps=7, planes=1),
+    "standard": Plan(cell=0.005, tried=3, tries=5, kept=1, steps=10, planes=1),
+    "best": Plan(cell=0.004, tried=5, tries=6, kept=2, steps=16, planes=3),
 }
 COARSE: Final = 0.009
 """Metres of a cell while hair styles are tried."""
@@ -283,7 +283,7 @@ def require_size(scale: float) -> None:
     """Raises ``UserError`` where a face seems ``scale`` times as small as faces are, in a frame that is in metres."""
     if abs(np.log(scale)) > LIKELY:
         raise UserError(
-            f"The face in this frame comes out {1 / scale:.3g} times as large as faces are; its intrinsics or its unit "
+            f"The face in this frame comes out {1 / scale:.2g} times as large as faces are; its intrinsics or its unit "
             "are wrong, so correct fx, fy and unit."
         )
 

@@ -5,18 +5,16 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
+from faceeditor.fitting.depth_noise import noise_of, steadied
 from faceeditor.fitting.scan_surfels import Ball, Sampler
 
 Floats = NDArray[np.float64]
 
 SURFELS: Final = 60_000
 """Points drawn from a mesh that no camera saw."""
-NEIGHBOURS: Final = 48
-"""Points among which the noise is measured: what they spread across their plane."""
 BEFORE: Final = (0.003, 0.006, 0.012, 0.025, 0.05)
 """Metres before a point, towards the camera, where nothing is."""
 FREE_EVERY: Final = 3
@@ -28,7 +26,7 @@ WITHIN: Final = 1.0
 @dataclass(frozen=True, eq=False)
 class HeadPoints:
     """``points`` (N, 3) in the scan's unit, each the mean of ``counts`` (N,) measured ones; ``noise``, the standard
-    deviation of a measured one; ``free`` (M, 3) are places where nothing is.
+    deviation of a measured one in metres; ``free`` (M, 3) are places where nothing is.
     """
 
     points: Floats
@@ -43,11 +41,12 @@ class HeadPoints:
         """Those of a scan that lies in head space as ``placed`` says, inside the ball and above ``floor``, one in a
         ``cell``; all in metres of head space.
         """
-        own = _measured(scan, Ball(placed.inverse().to_head(centre), radius / placed.scale))
+        own = _measured(steadied(scan), Ball(placed.inverse().to_head(centre), radius / placed.scale))
         where = placed.to_head(own)
         own = own[(np.linalg.norm(where - centre, axis=1) < WITHIN * radius) & (where[:, 1] > floor)]
         points, counts = thinned(own, cell / placed.scale)
-        return cls(points, counts, noise_of(own), _free(points, scan.viewpoint, placed.scale))
+        noise = noise_of(own if scan.viewpoint is None else scan.vertices)
+        return cls(points, counts, noise * placed.scale, _free(points, scan.viewpoint, placed.scale))
 
 
 def _measured(scan: Scan, ball: Ball) -> Floats:
@@ -63,17 +62,6 @@ def thinned(points: Floats, cell: float) -> tuple[Floats, Floats]:
     counts = np.bincount(number).astype(np.float64)
     sums = [np.bincount(number, points[:, axis]) for axis in range(3)]
     return np.stack(sums, axis=1) / counts[:, None], counts
-
-
-def noise_of(points: Floats) -> float:
-    """The standard deviation of the noise of ``points`` (N, 3): how far neighbours lie off their common plane."""
-    if len(points) <= NEIGHBOURS:
-        return 0.0
-    some = points[:: max(1, len(points) // 2000)]
-    around = points[cKDTree(points).query(some, NEIGHBOURS)[1]]
-    around = around - around.mean(1, keepdims=True)
-    least = np.linalg.eigvalsh(np.einsum("nki,nkj->nij", around, around))[:, 0]
-    return float(np.sqrt(np.median(least) / (NEIGHBOURS - 3)))
 
 
 def _free(points: Floats, viewpoint: Floats | None, scale: float) -> Floats:

@@ -13,9 +13,9 @@ from faceeditor.faces.latents import Codes
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting.front_surface import FrontSurface, NoSurface
-from faceeditor.fitting.head_fit import fit_head
+from faceeditor.fitting.head_fit import FLOOR, fit_head
 from faceeditor.fitting.progress import FitProgress
-from faceeditor.fitting.scan_fit import fit_scan
+from faceeditor.fitting.scan_fit import fit_scan, front_of
 from faceeditor.fitting.scan_placing import Placement
 from faceeditor.models.imface import ImFace
 from faceeditor.models.template import Template
@@ -41,6 +41,14 @@ class ScanFitter:
 
     fit: Callable[[Scan, Placement, Any, Template, str, OnStep], Found]
     whole: bool
+
+    def front(self, scan: Scan, placed: Similarity, model: Any) -> FrontSurface:
+        """The front of a scan that can be compared with a fit, in the model's unit. Raises ``UserError``."""
+        vertices, faces = scan.vertices, scan.faces
+        if self.whole:
+            above = placed.to_head(vertices)[:, 1] > FLOOR
+            vertices, faces = (vertices[above], None) if faces is None else (vertices, faces[above[faces].all(1)])
+        return front_of(vertices, faces, placed, model.config)
 
     def comparable(self, surface: trimesh.Trimesh) -> trimesh.Trimesh:
         """What of a fitted ``surface``, in the model's unit, can be compared with a scan's front."""

@@ -13,6 +13,7 @@ from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
+from faceeditor.fitting.depth_noise import steadied
 from faceeditor.fitting.portrait import PortraitReader
 from faceeditor.fitting.scan_reading import READ, averaged, read_landmarks
 from faceeditor.fitting.scan_registration import TRIMS, FaceRegion, Rays, Registration, register
@@ -89,7 +90,7 @@ def place_scan(
     """Finds the face of ``scan`` and brings it to head space, whatever its unit and axes. ``breathe`` is called every
     few tenths of a second; what it raises ends the search. Raises ``UserError`` when there is no face.
     """
-    sampler = _sampler(scan)
+    sampler = _sampler(steadied(scan))
     if scan.viewpoint is None:
         return _placed(sampler, find_face(sampler, reader, breathe), reader, template, breathe)
     try:
@@ -119,7 +120,7 @@ def place_by_points(
     """Brings ``scan`` to head space by the artist's five points ``marked`` (5, 3), in the scan's own unit and axes and
     in the order of :data:`MARKED`. Raises ``UserError`` for points that cannot be meant.
     """
-    sampler, given = _sampler(scan), np.asarray(marked, np.float64)
+    sampler, given = _sampler(steadied(scan)), np.asarray(marked, np.float64)
     mean = reader.landmarks_3d[list(MARKED.values())]
     if given.shape != mean.shape or not np.isfinite(given).all():
         raise UserError(SENSELESS)

@@ -11,8 +11,9 @@ from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.faces.scan import Scan
 from faceeditor.faces.similarity import Similarity
 from faceeditor.fitting import head_points
+from faceeditor.fitting.depth_noise import noise_of, steadied
 from faceeditor.fitting.head_fit import fit_head
-from faceeditor.fitting.head_points import HeadPoints, noise_of, thinned
+from faceeditor.fitting.head_points import HeadPoints, thinned
 from faceeditor.fitting.head_rows import RowMaker
 from faceeditor.fitting.head_standing import stood
 from faceeditor.fitting.progress import FitCancelled
@@ -101,6 +102,21 @@ def test_noise_is_measured(sigma):
     row, column = np.indices((60, 60)) * 0.001
     points = np.stack([column, row, 0.3 * row + sigma * random.normal(size=row.shape)], axis=-1).reshape(-1, 3)
     assert noise_of(points) == pytest.approx(sigma, rel=0.3)
+
+
+def test_a_noisy_frame_is_steadied_along_its_rays():
+    random = np.random.default_rng(0)
+    row, column = np.indices((60, 60)) * 0.001 - 0.03
+    depth = 0.7 + 0.2 * row + np.where(column > 0, 0.1, 0.0)
+    ways = np.stack([column / 0.7, row / 0.7, -np.ones(row.shape)], axis=-1).reshape(-1, 3)
+    true, noise = depth.ravel(), 0.002 * random.normal(size=depth.size)
+    frame = Scan(ways * (true + noise)[:, None], viewpoint=np.zeros(3))
+    found = steadied(frame)
+    np.testing.assert_allclose(found.vertices / -found.vertices[:, 2:], ways, atol=1e-9)
+    assert np.median(np.abs(-found.vertices[:, 2] - true)) < 0.3 * np.median(np.abs(noise))
+    assert steadied(Scan(frame.vertices)).vertices is frame.vertices
+    still = Scan(ways * true[:, None], viewpoint=np.zeros(3))
+    assert steadied(still) is still
 
 
 def test_what_lies_before_the_points_is_free():
