@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ Code = NDArray[np.float32]
 
 Codes = Mapping[str, Code]
 """Space name -> code."""
+
+
+LEAST_SHARE: Final = 1e-3
+"""Smaller shares of an option in a mixture do not count."""
 
 
 def as_code(values: object) -> Code:
@@ -78,6 +83,18 @@ class Choice:
         changed = code.copy()
         changed[self.start : self.start + len(self.options)] = weights
         return as_code(changed)
+
+    def pure(self, code: Code) -> list[tuple[float, Code]]:
+        """The codes with one option alone that ``code`` is a mixture of, as half-way between two faces, with their
+        shares, which sum to 1.
+        """
+        weights = code[self.start : self.start + len(self.options)].astype(np.float64).clip(0)
+        weights /= max(weights.sum(), 1 if self.none is not None else 1e-9)
+        shares = dict(zip(self.options, weights, strict=True))
+        if self.none is not None:
+            shares[self.none] = 1 - weights.sum()
+        kept = {option: share for option, share in shares.items() if share > LEAST_SHARE}
+        return [(share / sum(kept.values()), self.write(code, option)) for option, share in kept.items()]
 
     def drawn(self, mean: Code, generator: np.random.Generator) -> str:
         """An option as often as among the codes with this ``mean``: a share is the mean of a weight that is 0 or 1."""

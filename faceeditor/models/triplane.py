@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import numpy as np
@@ -166,8 +167,8 @@ class HeadField:
 class TriplaneHead(nn.Module):
     """The tri-plane head, and the NPM baseline by configuration. Capabilities: surface and mesh."""
 
-    name: str
-    spaces: Mapping[str, Space]
+    name: str = ""
+    spaces: Mapping[str, Space] = MappingProxyType({})
 
     def __init__(self, config: TriplaneConfig) -> None:
         super().__init__()
@@ -236,8 +237,20 @@ class TriplaneHead(nn.Module):
     def bound(self, codes: Codes) -> HeadField:
         """The head of ``codes``, without gradients; a person's planes are remembered."""
         tensors = {name: self.tensor(code) for name, code in codes.items()}
-        head = self._planes.get(fingerprint([codes[IDENTITY]]), lambda: self._head(tensors[IDENTITY]))
+        head = self._planes.get(fingerprint([codes[IDENTITY]]), lambda: self._person(codes[IDENTITY]))
         return self.expressed(head, tensors)
+
+    def _person(self, identity: Code) -> HeadField:
+        """The head at rest of a code (dims,). Where it mixes options, as hair styles half-way between two people, the
+        planes are mixed: the generator has seen one option at a time.
+        """
+        head = self._head(self.tensor(identity))
+        choices = self.spaces[IDENTITY].choices if IDENTITY in self.spaces else ()
+        parts = choices[0].pure(identity) if choices else []
+        if self.generator is None or len(parts) < 2:
+            return head
+        rows = [share * as_rows(self.generator(self.tensor(part))) for share, part in parts]
+        return replace(head, rows=torch.stack(rows).sum(0))
 
     def sdf_at_rest(self, points: NDArray[Any], codes: Codes) -> NDArray[np.float32]:
         """Signed distances (N,) of ``points`` (N, 3) in head space to the person's head at rest, metres."""

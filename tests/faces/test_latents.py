@@ -110,6 +110,18 @@ def test_random_codes_choose_one_option_as_often_as_the_mean_says(none):
 
 
 @pytest.mark.parametrize("none", ["bald", None])
+def test_a_mixture_is_told_by_its_pure_codes(none):
+    choice = Choice("style", "hair", 1, ("afro", "bob"), none, "Hair", "Style")
+    ends = [choice.write(as_code(np.ones(4)), option) for option in ("afro", none or "bob")]
+    shares = choice.pure(as_code(0.25 * ends[0] + 0.75 * ends[1]))
+    assert [share for share, _ in shares] == pytest.approx([0.25, 0.75])
+    assert all(np.array_equal(code, end) for (_, code), end in zip(shares, ends, strict=True))
+    ((share, code),) = choice.pure(ends[0])
+    assert share == 1
+    assert np.array_equal(code, ends[0])
+
+
+@pytest.mark.parametrize("none", ["bald", None])
 def test_a_choice_is_exclusive_and_read_back(none):
     choice = Choice("style", "hair", 2, ("afro", "bob", "long"), none, "Hair", "Style")
     code = as_code([9, 9, 0.2, 0.5, 0.3, 9])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from faceeditor.errors import UserError
@@ -141,6 +142,16 @@ def test_pictures_show_the_mesh():
     frame = plain_head().render(STILL, Camera(), 64)
     assert frame.rgb_linear.shape == (64, 64, 3)
     assert 0.1 < frame.alpha.mean() < 0.9
+
+
+def test_between_two_styles_planes_are_mixed():
+    model = plain_head()
+    style = model.spaces[IDENTITY].choices[0]
+    afro, bald = (style.write(STILL[IDENTITY], option) for option in (style.options[0], style.none))
+    ends = [model.bound({IDENTITY: code}).rows for code in (afro, bald)]
+    between = model.bound({IDENTITY: (0.25 * afro + 0.75 * bald).astype(np.float32)}).rows
+    torch.testing.assert_close(between, 0.25 * ends[0] + 0.75 * ends[1])
+    assert not torch.equal(*ends)
 
 
 def test_a_field_without_a_surface_is_one_sentence():
