@@ -22,6 +22,8 @@ BLEND = TriplaneConfig(
     scale=1,
     width=64,
     norm="none",
+    warp=6,
+    warp_modes=4,
     deformation=DeformationConfig(kind="blend", width=16, hidden=2, skip=0, octaves=2),
 )
 KINDS = {"blend": BLEND, "deepsdf": replace(BLEND, deformation=DeformationConfig(width=96, hidden=3, skip=2))}

@@ -247,10 +247,10 @@ class TriplaneHead(nn.Module):
         head = self._head(self.tensor(identity))
         choices = self.spaces[IDENTITY].choices if IDENTITY in self.spaces else ()
         parts = choices[0].pure(identity) if choices else []
-        if self.generator is None or len(parts) < 2:
+        if head.rows is None or len(parts) < 2:
             return head
-        rows = [share * as_rows(self.generator(self.tensor(part))) for share, part in parts]
-        return replace(head, rows=torch.stack(rows).sum(0))
+        pure = [(share, self._head(self.tensor(part)).rows) for share, part in parts]
+        return replace(head, rows=torch.stack([share * rows for share, rows in pure if rows is not None]).sum(0))
 
     def sdf_at_rest(self, points: NDArray[Any], codes: Codes) -> NDArray[np.float32]:
         """Signed distances (N,) of ``points`` (N, 3) in head space to the person's head at rest, metres."""
