@@ -82,3 +82,15 @@ def test_posed_points_are_traced_back_for_expressions_of_the_training(model):
         arrived.append(roots.arrived.numpy())
         assert np.abs(model.sdf(points, codes))[arrived[-1]].mean() < 0.001
     assert np.mean(arrived) >= 0.99
+
+
+def test_between_two_styles_the_face_is_as_with_either(model):
+    styled = [person(model, style=style)[IDENTITY] for style in ("afro01", "bob01")]
+    mesh = model.extract({**person(model), EXPRESSION: model.deformation.rest.numpy()}, CELLS)
+    face = (mesh.vertices[:, 2] > 0.06) & (np.abs(mesh.vertices[:, 0]) < 0.03) & (mesh.vertices[:, 1] < 0.04)
+
+    def away(identity):
+        return np.median(np.abs(model.sdf_at_rest(mesh.vertices[face], {IDENTITY: identity})))
+
+    assert face.sum() > 50
+    assert away((styled[0] + styled[1]) / 2) < 1.2 * max(map(away, styled))
