@@ -30,10 +30,12 @@ from training.triplane_scans import HeadMaker
 
 FLOOR: Final = -0.105
 """Metres of head space: nothing below is compared, for no frame tells where a neck was cut off."""
+EDGE: Final = 0.97
+"""The share of the ball's radius within which heads are compared: some pony tails reach out of it."""
 RESOLUTION: Final = 256
 PIXELS: Final = 384
-CANDIDATES: Final = 1.6
-"""Points that are drawn for each that is asked for: not all are on the outer surface."""
+PROBES: Final = 500_000
+"""Points that tell which triangles are on the outer surface."""
 THESIS: Final = {"chamfer_l1_mm": 0.820, "normal_consistency": 0.948, "fscore_1mm": 0.989}
 """Table 6.1, whole heads, on NPHM's scans: other data than ours."""
 
@@ -66,20 +68,30 @@ class TrueHead:
     @cached_property
     def surface(self) -> tuple[Surface, NDArray[np.bool_]]:
         """Points of what can be seen from somewhere, and which of them are in the face."""
-        maker, head = self.maker, self.head
-        carving = Carving.of(head.vertices, head.faces, maker.ball, maker.rasteriser, size=PIXELS)
-        shown = np.unique(carving.ids[carving.ids >= 0])
-        facial = np.append(maker.facial, np.zeros(len(head.faces) - head.bare, bool))[shown]
-        drawn, face = Surface.with_faces(head.vertices, head.faces[shown], int(CANDIDATES * self.samples))
-        kept = (drawn.points[:, 1] > FLOOR) & carving.visible(drawn.points, drawn.normals)
-        rows = np.flatnonzero(kept)[: self.samples]
-        return Surface(drawn.points[rows], drawn.normals[rows]), facial[face[rows]]
+        head = self.head
+        facial = np.append(self.maker.facial, np.zeros(len(head.faces) - head.bare, bool))
+        drawn, face = self.outer(head.vertices, head.faces)
+        return drawn, facial[face]
+
+    def outer(self, vertices: NDArray[Any], faces: NDArray[np.integer]) -> tuple[Surface, NDArray[np.int64]]:
+        """Points of a mesh in head space that a scanner all around it sees, as of the thesis' scans, where the model
+        knows heads, and the triangles (N,) that they lie in.
+        """
+        maker = self.maker
+        carving = Carving.of(vertices, faces, maker.ball, maker.rasteriser, size=PIXELS)
+        probes, face = Surface.with_faces(vertices, faces, PROBES)
+        seen = carving.visible(probes.points, probes.normals)
+        shown = np.bincount(face[seen], minlength=len(faces)) * 2 > np.bincount(face, minlength=len(faces))
+        kept = np.flatnonzero(shown)
+        drawn, row = Surface.with_faces(vertices, faces[kept], self.samples)
+        known = np.linalg.norm(drawn.points - maker.ball.centre, axis=1) < EDGE * maker.ball.radius
+        known &= drawn.points[:, 1] > FLOOR
+        return drawn.where(known), kept[row[known]]
 
     def compared(self, vertices: NDArray[Any], faces: NDArray[np.integer]) -> Figures:
         """Section 5.3 for a mesh in head space, of the head and of the face alone."""
         true, facial = self.surface
-        found = Surface.of(vertices, faces, self.samples)
-        found = found.where(found.points[:, 1] > FLOOR)
+        found, _ = self.outer(vertices, faces)
         in_face = facial[cKDTree(true.points).query(found.points, workers=-1)[1]]
         face = compare(found.where(in_face), true.where(facial))
         return {**compare(found, true), **{f"face_{name}": value for name, value in face.items()}}

@@ -62,12 +62,13 @@ BLENDSHAPE_POINTS: Final = 2048
 
 @dataclass(frozen=True)
 class Stage:
-    """One of the three stages (section 4.2.4): up to which ``progress`` of the training it lasts, and which objectives
-    are switched off (``without``).
+    """One of the three stages (section 4.2.4): up to which ``progress`` of the training it lasts, which objectives are
+    switched off (``without``), and which weights are ``others`` than before.
     """
 
     progress: float
     without: tuple[str, ...] = ()
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class TriplaneTraining:
             raise UserError(f"{variant} is not a variant; choose {', '.join([FULL, *variants])}.")
         for part, changes in variants.get(variant, {}).items():
             facts[part] = {**facts.get(part, {}), **changes} if isinstance(changes, dict) else changes
-        facts["stages"] = tuple(Stage(at, tuple(without)) for at, without in facts["stages"])
+        facts["stages"] = tuple(Stage(at, tuple(without), *others) for at, without, *others in facts["stages"])
         parts: dict[str, type] = dict.fromkeys(("loop", "expression", "warp", "blendshapes"), LoopConfig)
         parts |= {"weights": TriplaneWeights, "expression_weights": ExpressionWeights}
         parts |= {"sampling": Sampling, "rates": OtherRates}
@@ -132,7 +133,7 @@ class TriplaneTraining:
     def weights_at(self, progress: float) -> TriplaneWeights:
         """λ at ``progress`` 0..1 of the training."""
         now = next((stage for stage in self.stages if progress < stage.progress), self.stages[-1])
-        return self.weights.without(now.without)
+        return replace(self.weights.without(now.without), **now.others)
 
 
 class IdentityStep(nn.Module):
