@@ -82,7 +82,7 @@ class Carving:
 
 
 def depth_picture(scene: Scene, camera: Camera, ids: NDArray[np.int32]) -> NDArray[np.float32]:
-    """How far (S, S) the triangles ``ids`` (S, S) that a camera sees lie, metres along its axis; infinite where none."""
+    """How far (S, S) the triangles ``ids`` (S, S) that a camera sees lie, metres along its axis; infinite: none."""
     pixels = np.flatnonzero(ids.ravel() != NOTHING)
     origin, ways = pixel_rays(camera, len(ids), torch.from_numpy(pixels))
     depth = np.full(ids.size, np.inf, np.float32)
