@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 
 SIZE: Final = 220
 GREY: Final = (0.6, 0.6, 0.6)
-AHEAD: Final = Camera(yaw=20, pitch=5, distance=0.95)
+AHEAD: Final = Camera(yaw=20, pitch=5, distance=0.75)
 BESIDE: Final = AHEAD.replace(yaw=-60)
 SAMPLED, STEPS = 8, 8
 """Heads in a row of samples, pictures of a way."""
@@ -61,7 +61,7 @@ def expression(model: TriplaneHead, weights: dict[str, float] | None = None) -> 
 def fits(trial: Trial, maker: HeadMaker, count: int) -> list[list[Picture]]:
     """A row for each held-out head: its frame, the fit from two sides, and the true head from there."""
     rows = []
-    for head, frame in heads(maker, count, Noise(0.001, 0.3), 1):
+    for head, frame in heads(maker, count, Noise(), 1):
         codes = trial.codes(frame)[0]
         true = head.head.codes(maker)
         rows.append(
