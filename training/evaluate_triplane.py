@@ -20,6 +20,7 @@ from faceeditor.engine.scans import Source, place
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Codes
 from faceeditor.faces.similarity import Similarity
+from faceeditor.fitting.head_fit import FLOOR
 from faceeditor.fitting.scan_fitters import fitter_of
 from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.triplane import TriplaneHead
@@ -28,8 +29,6 @@ from training.triplane_carving import Carving
 from training.triplane_frames import DepthFrame, KnownHead, held_out_frame
 from training.triplane_scans import HeadMaker
 
-FLOOR: Final = -0.105
-"""Metres of head space: nothing below is compared, for no frame tells where a neck was cut off."""
 EDGE: Final = 0.97
 """The share of the ball's radius within which heads are compared: some pony tails reach out of it."""
 FIRST: Final = 4
@@ -87,7 +86,7 @@ class TrueHead:
         kept = np.flatnonzero(shown)
         drawn, row = Surface.with_faces(vertices, faces[kept], self.samples)
         known = np.linalg.norm(drawn.points - maker.ball.centre, axis=1) < EDGE * maker.ball.radius
-        known &= drawn.points[:, 1] > FLOOR
+        known &= drawn.points[:, 1] > FLOOR  # no frame tells where a neck was cut off
         return drawn.where(known), kept[row[known]]
 
     def compared(self, vertices: NDArray[Any], faces: NDArray[np.integer]) -> Figures:

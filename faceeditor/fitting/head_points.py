@@ -19,8 +19,6 @@ BEFORE: Final = (0.003, 0.006, 0.012, 0.025, 0.05)
 """Metres before a point, towards the camera, where nothing is."""
 FREE_EVERY: Final = 3
 """Before every so many-th point such a place is noted."""
-WITHIN: Final = 1.0
-"""What a model knows of its ball, in its radius."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class HeadPoints:
         """
         own = _measured(steadied(scan), Ball(placed.inverse().to_head(centre), radius / placed.scale))
         where = placed.to_head(own)
-        own = own[(np.linalg.norm(where - centre, axis=1) < WITHIN * radius) & (where[:, 1] > floor)]
+        own = own[(np.linalg.norm(where - centre, axis=1) < radius) & (where[:, 1] > floor)]
         points, counts = thinned(own, cell / placed.scale)
         noise = noise_of(own if scan.viewpoint is None else scan.vertices)
         return cls(points, counts, noise * placed.scale, _free(points, scan.viewpoint, placed.scale))
