@@ -128,7 +128,7 @@ def triplane(
     ablation: Annotated[Path | None, typer.Option(help="a folder of bundles, one for every variant of 6.3")] = None,
 ) -> None:
     """Print how near tri-plane heads come to heads of which they see one depth frame."""
-    from training.evaluate_triplane import NOISES, THESIS, Noise, Trial, load, table
+    from training.evaluate_triplane import NOISES, THESIS, Noise, Trial, load_head, table
     from training.triplane_scans import studio_maker
 
     with TemporaryDirectory() as made:
@@ -138,7 +138,7 @@ def triplane(
             for name, level in (NOISES if noise else {"": Noise()}).items():
                 told = {"bundle": one, "noise": name}
                 figures = table(
-                    Trial(load(one), quality), maker, count, level, samples, lambda row: print(json.dumps(row))
+                    Trial(load_head(one), quality), maker, count, level, samples, lambda row: print(json.dumps(row))
                 )
                 print(json.dumps({**told, "heads": count, **figures, "thesis": THESIS}, indent=1), flush=True)
 

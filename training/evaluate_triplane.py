@@ -133,7 +133,7 @@ class Trial:
         return mesh.vertices.astype(np.float64), mesh.faces
 
 
-def load(bundle: str) -> TriplaneHead:
+def load_head(bundle: str) -> TriplaneHead:
     """The tri-plane head with this name, or in this folder. Raises ``UserError`` when it is another model."""
     folder = Path(bundle)
     model = (

@@ -27,6 +27,7 @@ from faceeditor.models.triplane_warp import Warp
 from faceeditor.rendering.error_bound import Sampling
 from faceeditor.rendering.normal_maps import Ball, field_normals
 from faceeditor.rendering.volume import Sharpness
+from training.evaluate_triplane import load_head
 from training.imface_scans import read_parts
 from training.loop import Loop, LoopConfig, Losses
 from training.studio.factors import expression_code
@@ -58,6 +59,8 @@ most part, and how loud its hair style.
 WARP_HEADS, WARP_POINTS = 16, 400
 """Heads of a step of the warp's training, and points of each."""
 BLENDSHAPE_POINTS: Final = 2048
+SHARED: Final = ("warp", "deformation")
+"""What ablations share: how heads lie on the mean head and move."""
 
 
 @dataclass(frozen=True)
@@ -349,6 +352,12 @@ class Trainer:
         stored = self.heads["maps"][heads, torch.tensor(views)].float() / 127
         return functional.adaptive_avg_pool2d(stored, self.config.size)
 
+    def take_over(self, known: TriplaneHead) -> None:
+        """The warp and the expressions of another model of the same configuration, so that only identities are left."""
+        theirs = known.state_dict()
+        shared = {key: value for key, value in theirs.items() if key.split(".")[0] in SHARED}
+        self.model.load_state_dict({**self.model.state_dict(), **shared})
+
     def _keep(self, loop: Loop) -> None:
         best = loop.best
         assert isinstance(best, IdentityStep | ExpressionStep)
@@ -393,6 +402,8 @@ def main(
     out: Annotated[Path, typer.Option(help="where the bundle is written")] = Path("resources/models/triplane-studio"),
     variant: Annotated[str, typer.Option(help="full, or an ablation of the configuration file")] = FULL,
     minutes: Annotated[float | None, typer.Option(help="end the identity's training after so many minutes")] = None,
+    steps: Annotated[int | None, typer.Option(help="or after so many steps, however long they take")] = None,
+    known: Annotated[str | None, typer.Option(help="a bundle whose warp and expressions are taken over")] = None,
     limit: Annotated[int | None, typer.Option(help="train on so many parts of the heads")] = None,
 ) -> None:
     """Train the tri-plane head."""
@@ -400,16 +411,22 @@ def main(
         config = TriplaneTraining.read(name, variant)
         if minutes is not None:
             config = replace(config, loop=replace(config.loop, minutes=minutes))
+        if steps is not None:
+            config = replace(config, loop=replace(config.loop, steps=steps, minutes=0.0))
         if heads is None:
             heads = work / "heads"
             make_parts(data, heads, config.parts, os.cpu_count() or 1)
         if config.codes == "studio":
             write_blendshapes(studio_maker(data, heads), heads)
         trainer = Trainer(config, read_parts(heads, limit), work, read_blendshapes(heads))
-        trainer.train_warp()
-        trainer.train_identity()
-        trainer.train_blendshapes()
-        trainer.train_expression()
+        if known is not None:
+            trainer.take_over(load_head(known))
+            trainer.train_identity()
+        else:
+            trainer.train_warp()
+            trainer.train_identity()
+            trainer.train_blendshapes()
+            trainer.train_expression()
     except UserError as error:
         raise SystemExit(str(error)) from None
     export(trainer, {"configuration": name, "variant": variant}, out)

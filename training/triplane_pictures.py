@@ -15,7 +15,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, Codes, interpolate
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.models.triplane import TriplaneHead
-from training.evaluate_triplane import Noise, Trial, heads, load
+from training.evaluate_triplane import Noise, Trial, heads, load_head
 from training.triplane_frames import DepthFrame
 from training.triplane_scans import HeadMaker, studio_maker
 
@@ -93,7 +93,7 @@ def main(
     count: Annotated[int, typer.Option(help="fitted heads")] = 4,
 ) -> None:
     """Draw what a tri-plane head does."""
-    model = load(bundle)
+    model = load_head(bundle)
     people = [model.spaces[IDENTITY].random(np.random.default_rng(seed)) for seed in (1, 2)]
     still, smile, shout = (expression(model, weights) for weights in ({}, SMILE, SHOUT))
     first, second = ({IDENTITY: one, EXPRESSION: still} for one in people)

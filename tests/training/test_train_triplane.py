@@ -175,6 +175,17 @@ def test_blendshapes_are_learned_where_they_are_known(tmp_path):
     assert (found - offsets).abs().mean() < 0.3 * offsets.abs().mean()
 
 
+def test_an_ablation_takes_over_warp_and_expressions(tmp_path):
+    known = TriplaneHead(config_of().model_config)
+    trainer = Trainer(config_of("tp_3d"), balls(), tmp_path)
+    before = trainer.model.decoder.state_dict()
+    trainer.take_over(known)
+    trainer.train_identity()
+    now, theirs = trainer.model.state_dict(), known.state_dict()
+    assert all(torch.equal(now[name], theirs[name]) for name in now if name.startswith(("warp.", "deformation.")))
+    assert any(not torch.equal(value, theirs[f"decoder.{name}"]) for name, value in before.items())
+
+
 def test_learned_codes_move_and_only_those_of_the_heads_seen(tmp_path):
     config = config_of(codes="learned", drawn=1)
     trainer = Trainer(config, balls(), tmp_path)
