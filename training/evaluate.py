@@ -5,6 +5,7 @@ of fits of tri-plane heads to depth frames.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -124,23 +125,23 @@ def triplane(
     samples: Annotated[int, typer.Option(help="points of either surface; the thesis has 2.5 million")] = SAMPLES,
     quality: Annotated[str, typer.Option(help="of the fits")] = "standard",
     hair: Annotated[Path | None, typer.Option(help="a folder with shells of hair; they are made if not given")] = None,
-    noise: Annotated[bool, typer.Option(help="the noise study")] = False,
+    noise: Annotated[
+        list[str] | None, typer.Option(help="a level of the noise study, or `all`; may be repeated")
+    ] = None,
     ablation: Annotated[Path | None, typer.Option(help="a folder of bundles, one for every variant of 6.3")] = None,
 ) -> None:
-    """Print how near tri-plane heads come to heads of which they see one depth frame."""
-    from training.evaluate_triplane import NOISES, THESIS, Noise, Trial, load_head, table
+    """Print how near tri-plane heads come to heads of which they see one depth frame, a line a fit and then means."""
+    from training.evaluate_triplane import THESIS, Trial, load_head, means, noises, study
     from training.triplane_scans import studio_maker
 
+    folders = sorted(path for path in ablation.iterdir() if path.is_dir()) if ablation else []
+    trials = {one: Trial(load_head(one), quality) for one in [str(folder) for folder in folders] or [bundle]}
+    rows = []
     with TemporaryDirectory() as made:
-        maker = studio_maker(data, hair or Path(made))
-        folders = sorted(path for path in ablation.iterdir() if path.is_dir()) if ablation else []
-        for one in [str(folder) for folder in folders] or [bundle]:
-            for name, level in (NOISES if noise else {"": Noise()}).items():
-                told = {"bundle": one, "noise": name}
-                figures = table(
-                    Trial(load_head(one), quality), maker, count, level, samples, lambda row: print(json.dumps(row))
-                )
-                print(json.dumps({**told, "heads": count, **figures, "thesis": THESIS}, indent=1), flush=True)
+        for row in study(trials, noises(noise or []), studio_maker(data, hair or Path(made)), count, samples):
+            rows.append(row)
+            print(json.dumps(asdict(row)), flush=True)
+    print(json.dumps({"heads": count, "thesis": THESIS, "means": means(rows)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,22 @@ NOISES: Final[Mapping[str, Noise]] = {
     **{f"{100 * missing:g} % missing": Noise(missing=missing) for missing in (0.1, 0.3, 0.5)},
 }
 """The noise study."""
+USUAL: Final = "usual"
+"""What fits are made to where no study is asked for."""
+KNOWN: Final = "true codes"
+"""What stands for the noise of figures without a fit."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one head: the figures of a ``bundle`` with the codes of the truth (``source`` is
+    :data:`KNOWN`) or of its fit to a frame with the noise of that name; none where no fit was found.
+    """
+
+    head: int
+    bundle: str
+    source: str
+    figures: Figures | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +160,16 @@ def load_head(bundle: str) -> TriplaneHead:
     return model
 
 
+def noises(names: list[str]) -> dict[str, Noise]:
+    """The levels of the noise study with these names; what is usual without any. Raises ``UserError``."""
+    known = {USUAL: Noise(), **NOISES}
+    chosen = list(NOISES) if names == ["all"] else names or [USUAL]
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise UserError(f"{unknown[0]!r} is no level of noise; choose {', '.join(known)} or all.")
+    return {name: known[name] for name in chosen}
+
+
 def heads(maker: HeadMaker, count: int, noise: Noise, samples: int) -> Iterator[tuple[TrueHead, DepthFrame]]:
     """``count`` held-out heads with a frame of each."""
     for number in range(FIRST, FIRST + count):
@@ -151,23 +177,40 @@ def heads(maker: HeadMaker, count: int, noise: Noise, samples: int) -> Iterator[
         yield TrueHead(maker, head, samples), frame
 
 
-def means(rows: list[Figures]) -> Figures:
-    """The mean of every figure."""
-    return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+def study(
+    trials: Mapping[str, Trial], noises: Mapping[str, Noise], maker: HeadMaker, count: int, samples: int = SAMPLES
+) -> Iterator[Row]:
+    """Figures of ``count`` heads: of every trial with the true codes, and of its fits with each of ``noises``."""
+    for number in range(FIRST, FIRST + count):
+        true = TrueHead(maker, KnownHead.of(maker, number), samples)
+        frames = {
+            name: held_out_frame(maker, number, PIXELS, one.sigma, one.missing)[1] for name, one in noises.items()
+        }
+        for bundle, trial in trials.items():
+            yield Row(number, bundle, KNOWN, trial.known(true))
+            for name, frame in frames.items():
+                yield Row(number, bundle, name, _fitted(trial, true, frame))
 
 
-def table(
-    trial: Trial,
-    maker: HeadMaker,
-    count: int,
-    noise: Noise,
-    samples: int = SAMPLES,
-    told: Callable[[Figures], None] = lambda row: None,
-) -> Figures:
-    """The means over ``count`` heads of fits and, as ``known_...``, of the true codes."""
-    rows = []
-    for head, frame in heads(maker, count, noise, samples):
-        known = {f"known_{name}": value for name, value in trial.known(head).items()}
-        rows.append({**trial.fitted(head, frame), **known})
-        told(rows[-1])
-    return means(rows)
+def _fitted(trial: Trial, true: TrueHead, frame: DepthFrame) -> Figures | None:
+    try:
+        return trial.fitted(true, frame)
+    except UserError as error:
+        print(error)
+        return None
+
+
+def means(rows: Iterable[Row]) -> dict[str, dict[str, Figures]]:
+    """The mean of every figure by bundle and by what was fitted to; ``lost`` counts heads that no fit was found of."""
+    found: dict[str, dict[str, list[Figures | None]]] = {}
+    for row in rows:
+        found.setdefault(row.bundle, {}).setdefault(row.source, []).append(row.figures)
+    return {bundle: {source: _mean(all_) for source, all_ in sources.items()} for bundle, sources in found.items()}
+
+
+def _mean(figures: list[Figures | None]) -> Figures:
+    fitted = [one for one in figures if one is not None]
+    names = fitted[0] if fitted else ()
+    return {"lost": len(figures) - len(fitted)} | {
+        name: round(float(np.mean([one[name] for one in fitted])), 4) for name in names
+    }
