@@ -201,7 +201,7 @@ class ExpressionStep(nn.Module):
 
 
 class Trainer:
-    """All trainings on ``heads`` (:data:`training.triplane_scans.Heads`) and, where they are known, ``blendshapes``
+    """All trainings on ``heads`` (:data:`training.triplane_sampling.Heads`) and, where they are known, ``blendshapes``
     (:func:`training.triplane_blendshapes.known_blendshapes`), in the folder ``work``.
     """
 

@@ -18,7 +18,8 @@ from faceeditor.models.triplane_deformation import Deformation
 from training.loop import Losses
 from training.studio.assets import HAIR_STYLES
 from training.studio.factors import expression_code
-from training.triplane_scans import LOOSE, REST, HeadMaker, Heads
+from training.triplane_sampling import LOOSE, Heads
+from training.triplane_scans import REST, HeadMaker
 
 BLENDSHAPE_FILE: Final = "blendshapes.npz"
 POINTS: Final = 40_000

@@ -10,12 +10,13 @@ from faceeditor.faces.layout import EXPRESSION_COMPONENTS
 from faceeditor.models.triplane import TriplaneConfig
 from faceeditor.rendering.normal_maps import Ball
 from faceeditor.rendering.raster_numpy import SoftwareRasteriser
-from training import triplane_blendshapes, triplane_hair, triplane_scans
+from training import triplane_blendshapes, triplane_hair, triplane_sampling
 from training.imface_scans import HELD_OUT_SEED, read_parts
 from training.studio.assets import HAIR_STYLES, Assets
 from training.triplane_blendshapes import read_blendshapes, write_blendshapes
 from training.triplane_carving import Carving
-from training.triplane_scans import Counts, Distances, HeadMaker, Samples, store
+from training.triplane_sampling import Counts, Distances, Samples, store
+from training.triplane_scans import HeadMaker
 
 BALL = Ball((0.0, 0.02, -0.03), 0.17)
 FEW = Counts(surface=600, ball=200, views=24, size=16, expressions=3, pairs=200)
@@ -69,7 +70,7 @@ def maker(head, data_folder, tmp_path_factory):
         patch.setattr(triplane_hair, "THICK", 0.008)
         patch.setattr(triplane_hair, "UNDER", 0.012)
         patch.setattr(triplane_hair, "CARD_SAMPLES", 20_000)
-        patch.setattr(triplane_scans, "POOL", 6000)
+        patch.setattr(triplane_sampling, "POOL", 6000)
         hair = tmp_path_factory.mktemp("hair") / "hair.npz"
         maker = HeadMaker(head, Assets(data_folder), TriplaneConfig.small(), FEW, hair)
         assert set(maker.shells) == set(HAIR_STYLES)
