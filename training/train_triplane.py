@@ -2,8 +2,8 @@
 then, its codes frozen, the expressions.
 
 ``python -m training.train_triplane small --work FOLDER`` makes studio heads and trains, or goes on where it stopped;
-``--heads`` names a folder of other ones, which ``training.triplane_scans`` has made; ``--variant`` is one of the
-thesis' ablations (section 6.3).
+``--heads`` names a folder of other ones, which ``training.triplane_scans`` or ``training.nphm`` has made; ``--variant``
+is one of the thesis' ablations (section 6.3).
 """
 
 import os
@@ -34,7 +34,7 @@ from training.studio.factors import expression_code
 from training.triplane_blendshapes import BlendshapeStep, read_blendshapes, write_blendshapes
 from training.triplane_codes import HeadCodes
 from training.triplane_discriminator import Discriminator, generator_loss
-from training.triplane_loop import AdversarialLoop, OtherRates, Shown
+from training.triplane_loop import AdversarialLoop, CodedLoop, OtherRates, Shown
 from training.triplane_losses import (
     ExpressionWeights,
     Pairs,
@@ -273,12 +273,14 @@ class Trainer:
         self.model.deformation.load_state_dict(kept)
 
     def train_expression(self) -> None:
-        """Eq. 4.21, with the identities' codes as they are."""
+        """Eq. 4.21, with the identities' codes as they are, and those of expressions where they are learned."""
         step = ExpressionStep(self.model, self.config)
         trained = list(self.model.deformation.parameters())
         groups = [{"params": trained, "lr": self.config.expression.learning_rate}]
         folder = self.work / "expression"
-        loop = Loop(self.config.expression, folder, step, self._expression_losses, groups)
+        facts = self.config.expression, folder, step, self._expression_losses
+        learned = self.codes.learned
+        loop = CodedLoop(*facts, self.codes, self.config.rates, groups) if learned else Loop(*facts, groups)
         loop.run(picks(len(self.heads[IDENTITY]), self.config.posed))
         self._keep(loop)
 
@@ -368,7 +370,7 @@ class Trainer:
     def facts(self) -> dict[str, Any]:
         """What the bundle tells about its training."""
         return {
-            "data": f"{len(self.heads[IDENTITY])} studio heads",
+            "data": f"{len(self.heads[IDENTITY])} {'scanned' if self.codes.numbered else 'studio'} heads",
             "codes": self.config.codes,
             "steps": self.steps,
             "minutes": round(self.minutes, 1),
@@ -416,9 +418,10 @@ def main(
         if heads is None:
             heads = work / "heads"
             make_parts(data, heads, config.parts, os.cpu_count() or 1)
+        trainer = Trainer(config, read_parts(heads, limit), work)
         if config.codes == "studio":
             write_blendshapes(studio_maker(data, heads), heads)
-        trainer = Trainer(config, read_parts(heads, limit), work, read_blendshapes(heads))
+            trainer.blendshapes = read_blendshapes(heads)
         if known is not None:
             trainer.take_over(load_head(known))
             trainer.train_identity()

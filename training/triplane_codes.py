@@ -3,19 +3,23 @@
 import torch
 from torch import Tensor, nn
 
+from faceeditor.errors import UserError
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.models.triplane import TriplaneConfig
+
+NUMBER = 1
+"""Components of what is no code but a person's number."""
 
 
 class HeadCodes(nn.Module):
     """A code for every head and one for every expression of every head; ``learned`` ones start as N(0, 1) and have
-    sparse gradients, for only those of a step's heads are touched.
+    sparse gradients, for only those of a step's heads are touched. Raises ``UserError`` for people who have no code.
     """
 
     def __init__(self, heads: dict[str, Tensor], config: TriplaneConfig, learned: bool) -> None:
         super().__init__()
         count, expressions = heads[EXPRESSION].shape[:2]
-        self.learned, self.expressions = learned, expressions
+        self.learned, self.expressions, self.numbered = learned, expressions, heads[IDENTITY].shape[-1] == NUMBER
         self.tables = nn.ModuleDict(
             {
                 IDENTITY: nn.Embedding(count, config.identity_dims, sparse=True),
@@ -23,6 +27,8 @@ class HeadCodes(nn.Module):
             }
         )
         if not learned:
+            if self.numbered:
+                raise UserError("These heads are scans of people and have no studio codes; train them as paper says.")
             with torch.no_grad():
                 for name in self.tables:
                     table, known = self.table(name), heads[name].flatten(0, -2)

@@ -155,7 +155,7 @@ class HeadSampler:
         """As many points as asked for, the first half in the face."""
         of_face = facial[seen.face]
         if of_face.all() or not of_face.any():
-            raise UserError("there is no face, or nothing else, where the model's ball is; check its unit and place")
+            raise UserError("The model's ball holds no face, or nothing else; check the head's unit and place.")
         half = self.counts.surface // 2
         return seen.some(np.concatenate([random.choice(np.flatnonzero(side), half) for side in (of_face, ~of_face)]))
 
