@@ -59,6 +59,32 @@ def doctor(json: Json = False) -> None:
         raise typer.Exit(2)
 
 
+def import_checkpoint(
+    kind: Annotated[str, typer.Argument(help="Whose weights they are: headnerf.")],
+    file: Annotated[Path, typer.Argument(help="The authors' checkpoint, such as model_Reso32.pth.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The folder of the new bundle; in 'models' of the program's data folder it is found at once."
+        ),
+    ],
+    codes: Annotated[Path | None, typer.Option(help="A folder of the authors' latent codes (.pth).")] = None,
+    json: Json = False,
+) -> None:
+    """Make a model bundle of a checkpoint that a model's authors release."""
+    from faceeditor.models.official import IMPORTERS
+    from faceeditor.resources import user_data_dir
+
+    if kind not in IMPORTERS:
+        raise UserError(f"Checkpoints of {kind} cannot be imported; choose one of: {', '.join(sorted(IMPORTERS))}.")
+    model = IMPORTERS[kind](file, out, codes)
+    home = user_data_dir() / "models"
+    at_hand = out.resolve().parent == home.resolve()
+    facts = {"out": str(out), "model": out.name, "at_hand": at_hand, "size": model.config.size}
+    advice = "" if at_hand else f"; to use it, move it to {home}"
+    Answer(f"Imported {file.name}: {out}{advice}", facts).tell(json)
+
+
 def gui(
     files: Annotated[list[Path] | None, typer.Argument(help="Faces to open and photos to fit.")] = None,
     screenshot: Annotated[Path | None, typer.Option(help="Write a picture of the window there and quit.")] = None,
@@ -119,4 +145,4 @@ def _face_facts(path: Path) -> dict[str, Any]:
     }
 
 
-COMMANDS: Final = (info, bench, doctor, gui)
+COMMANDS: Final = (info, bench, doctor, import_checkpoint, gui)

@@ -104,7 +104,7 @@ def mixed_srgb(first: NDArray[np.uint8], second: NDArray[np.uint8], amount: floa
 def mirror(face: Face, spaces: Spaces) -> Face:
     """``face`` with the left and right of its expression, light and pose exchanged."""
     for name, space in spaces.items():
-        if name == LIGHT and space.dims == len(_MIRROR_HARMONICS) * LIGHT_SHAPE[1]:
+        if name == LIGHT and _LAMP in {direction.name for direction in space.directions}:
             face = face.with_code(name, face.codes[name].reshape(LIGHT_SHAPE) * _MIRROR_HARMONICS[:, None])
             continue
         code = face.codes[name]
@@ -119,6 +119,8 @@ def mirror(face: Face, spaces: Spaces) -> Face:
     return face.replace(camera=camera.replace(yaw=-camera.yaw, roll=-camera.roll))
 
 
+_LAMP: Final = "lampLeft"
+"""The slider that only lights made of harmonics have; others mean nothing but to their own model."""
 _MIRROR_HARMONICS: Final = np.array([1, 1, 1, -1, -1, 1, 1, -1, 1], np.float32)
 """Signs of the harmonics (1, y, z, x, xy, yz, 3z2-1, xz, x2-y2) when x becomes -x."""
 

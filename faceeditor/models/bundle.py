@@ -30,6 +30,7 @@ ARCHITECTURES: Final[dict[str, str]] = {
     "portrait": "faceeditor.models.portrait:PortraitNetwork",
     "imface": "faceeditor.models.imface:ImFace",
     "triplane": "faceeditor.models.triplane:TriplaneHead",
+    "headnerf": "faceeditor.models.headnerf:HeadNerf",
 }
 """Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for.
 """

@@ -40,3 +40,9 @@ def linear_to_srgb_torch(linear: torch.Tensor) -> torch.Tensor:
     """sRGB values of linear light, differentiable; not clipped above 1, and with a finite slope at 0."""
     curve = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear <= 0.0031308, linear * 12.92, curve)
+
+
+def srgb_to_linear_torch(srgb: torch.Tensor) -> torch.Tensor:
+    """Linear light of sRGB values, differentiable; not clipped above 1."""
+    curve = ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(srgb <= 0.04045, srgb / 12.92, curve)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +59,11 @@ def test_mirror_twice_is_the_face_again_and_once_swaps_sides():
     assert once.camera.yaw == -ANN.camera.yaw
     twice = mirror(once, SPACES)
     assert all(twice.codes[space] == pytest.approx(ANN.codes[space], abs=1e-5) for space in SPACES)
+
+
+def test_a_light_that_is_not_made_of_harmonics_is_not_mirrored():
+    spaces = {**SPACES, "light": replace(SPACES["light"], directions=())}
+    assert mirror(ANN, spaces).codes["light"] == pytest.approx(ANN.codes["light"])
 
 
 def surface_face(name, seed, **refinement):
