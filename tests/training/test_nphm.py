@@ -46,7 +46,7 @@ class Registration:
         order = np.arange(len(used))
         neck = [[0, -0.11, -0.1], [-0.05, -0.11, 0.0], [0.05, -0.11, 0.0]]
         wanted = [np.linalg.norm(mean - spot, axis=1).argmin() for spot in neck]
-        wanted.append(int(np.searchsorted(used, template.landmark_vertices[30])))
+        wanted.append(int(np.searchsorted(used, int(template.landmark_vertices[30]))))
         for place, vertex in zip((*THROAT, NOSE_TIP), wanted, strict=True):
             at = int(np.flatnonzero(order == vertex)[0])
             order[[place, at]] = order[[at, place]]
