@@ -2,32 +2,36 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import DIMS
-from training.studio.capture import CaptureOptions
+from training.studio.capture import SHARD, Arrays, CaptureOptions, camera_of, read_options, read_shard, shard_paths
 from training.studio.shot import Shot
 
 
 @dataclass(frozen=True, eq=False)
 class Pictured:
     """One studio picture over white: ``codes`` (dims,), its ``camera``, ``srgb`` (3, S, S) in [0, 1], ``alpha`` (S,
-    S).
+    S), and its ``number`` in a data set that has an end.
     """
 
     codes: dict[str, torch.Tensor]
     camera: Camera
     srgb: torch.Tensor
     alpha: torch.Tensor
+    number: int = 0
 
     def to(self, device: torch.device) -> "Pictured":
         """The same picture on another device."""
         codes = {name: code.to(device) for name, code in self.codes.items()}
-        return Pictured(codes, self.camera, self.srgb.to(device), self.alpha.to(device))
+        return Pictured(codes, self.camera, self.srgb.to(device), self.alpha.to(device), self.number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,11 @@ class PicturedBatch:
     """Some pictures that are trained on together."""
 
     pictures: list[Pictured]
+
+    @property
+    def codes(self) -> dict[str, torch.Tensor]:
+        """The codes (batch, dims) by space."""
+        return {name: torch.stack([one.codes[name] for one in self.pictures]) for name in self.pictures[0].codes}
 
     def to(self, device: torch.device, **_: object) -> "PicturedBatch":
         """The same pictures on another device."""
@@ -80,3 +89,49 @@ def studio_batches(data: str, size: int, batch: int, seed: int, workers: int) ->
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedPictures:
+    """Pictures of a folder that ``training.studio.capture`` has filled; ``shots_per_identity`` that follow each other
+    show the same person. ``seed``: of their order.
+    """
+
+    shards: list[Arrays]
+    shots_per_identity: int
+    seed: int
+
+    @classmethod
+    def of(cls, folder: Path, seed: int = 0) -> Self:
+        """All whole shards of a folder. Raises ``UserError`` when there are none."""
+        paths = shard_paths(folder)
+        if not paths:
+            raise UserError(f"There are no pictures in {folder}; take some with python -m training.studio.capture.")
+        return cls([read_shard(path) for path in paths], read_options(folder).shots_per_identity, seed)
+
+    def __len__(self) -> int:
+        return sum(len(shard["camera"]) for shard in self.shards)
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Components of the codes by space."""
+        return {name: self.shards[0][name].shape[-1] for name in DIMS}
+
+    def picture(self, number: int) -> Pictured:
+        """One of them."""
+        shard, row = self.shards[number // SHARD], number % SHARD
+        return Pictured(
+            codes={name: torch.from_numpy(shard[name][row]) for name in DIMS},
+            camera=camera_of(shard["camera"][row]),
+            srgb=torch.from_numpy(shard["picture_srgb"][row]).permute(2, 0, 1).float() / 255,
+            alpha=torch.from_numpy(shard["coverage"][row]).float() / 255,
+            number=number,
+        )
+
+    def batches(self, size: int) -> Iterator[PicturedBatch]:
+        """Endless batches, every picture once before any again."""
+        generator = torch.Generator().manual_seed(self.seed)
+        while True:
+            order = torch.randperm(len(self), generator=generator).tolist()
+            for first in range(0, len(order) - size + 1, size):
+                yield PicturedBatch([self.picture(number) for number in order[first : first + size]])

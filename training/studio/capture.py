@@ -29,6 +29,8 @@ from training.studio.shot import Shot
 Arrays = dict[str, NDArray[Any]]
 
 IDENTITY_STREAM, PICTURE_STREAM, BACKDROP_STREAM = range(3)
+NOTE: Final = "studio.json"
+"""The file of a folder's options."""
 SHARD: Final = 256
 """Pictures in one file."""
 
@@ -132,6 +134,19 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.npz"
 
 
+def shard_paths(folder: Path) -> list[Path]:
+    """All shards of a folder, in their order."""
+    return sorted(folder.glob("shard-*.npz"))
+
+
+def read_options(folder: Path) -> CaptureOptions:
+    """The options that a folder's pictures were taken with. Raises ``UserError`` where they are not noted."""
+    try:
+        return CaptureOptions(**json.loads((folder / NOTE).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder} has no readable {NOTE}; take its pictures again.") from error
+
+
 def read_shard(path: Path) -> Arrays:
     """The arrays of one shard by name, pictures along the first axis."""
     with np.load(path, allow_pickle=False) as file:
@@ -165,7 +180,7 @@ def capture(data: StudioDataset, folder: Path, workers: int) -> Iterator[int]:
 
 def _claim(folder: Path, options: CaptureOptions) -> None:
     """Note the options in the folder, or compare them with those noted."""
-    note = folder / "studio.json"
+    note = folder / NOTE
     if not note.is_file():
         write_bytes(note, json.dumps(asdict(options), indent=2).encode())
     elif json.loads(note.read_text()) != asdict(options):
