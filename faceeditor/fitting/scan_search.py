@@ -38,7 +38,7 @@ TRUST: Final = 0.5
 """The trust from which a view is believed to show a face."""
 MISFIT: Final = 0.008
 """Metres by which the lifted landmarks of a face may differ from those of the mean face, half of them at least."""
-HIDDEN_MISFIT: Final = 0.02
+HIDDEN_TRUST, HIDDEN_MISFIT = 0.35, 0.02
 """The same where hair may hide half of the face, but the size is known."""
 NEAREST, HEAD_DEPTH, HEAD_HEIGHT = 98, 0.35, 0.25
 """The percentile of depths that is the nearest of a head before a camera, and the metres behind and below it that it
@@ -53,12 +53,14 @@ NO_FACE: Final = (
 @dataclass(frozen=True, eq=False)
 class Sight:
     """A scan seen from where its front may be: the ``similarity`` to head space as its landmarks tell it, the ``trust``
-    in them, and the median ``misfit`` in metres to those of the mean face.
+    in them, and the median ``misfit`` in metres to those of the mean face. ``shifted`` is where they take it without
+    turning it.
     """
 
     similarity: Similarity
     trust: float
     misfit: float
+    shifted: Similarity
 
     @property
     def convincing(self) -> bool:
@@ -68,7 +70,8 @@ class Sight:
     @property
     def of_true_size(self) -> bool:
         """Whether this is a face in metres, be it half hidden."""
-        return self.trust >= TRUST and self.misfit <= HIDDEN_MISFIT and abs(np.log(self.similarity.scale)) < LIKELY
+        size = abs(np.log(self.similarity.scale))
+        return self.trust >= HIDDEN_TRUST and self.misfit <= HIDDEN_MISFIT and size < LIKELY
 
 
 def find_face(sampler: Sampler, reader: PortraitReader, breathe: Callable[[], None] = lambda: None) -> Similarity:
@@ -88,7 +91,10 @@ def find_upright(
     sampler: Sampler, reader: PortraitReader, breathe: Callable[[], None] = lambda: None
 ) -> Similarity | None:
     """The same for what a camera saw, in metres, upright or turned by quarters: a head of a head's size at the top of
-    what is nearest. ``None`` when there is none; hair may hide much of the face.
+    what is nearest. ``None`` when there is none.
+
+    Where hair hides much of the face its landmarks lie on hair and would turn the head by 20 degrees; then they only
+    tell where it is, and it looks along the line of sight.
     """
     surfels = sampler.draw(COARSE)
     near = np.percentile(surfels.points[:, 2], NEAREST) - HEAD_DEPTH
@@ -101,12 +107,15 @@ def find_upright(
         face = np.array([middle[0], crown - CROWN, middle[2] + FRONT / 2])
         breathe()
         sights.append(look(surfels, Similarity(1.0, turn, np.array([0, 0, FRONT]) - face), reader))
+    first = max(sights, key=lambda sight: sight.trust)
+    sights = [first]
     for _ in range(LOOKS - 1):
         breathe()
-        best = max(sights, key=lambda sight: sight.trust)
-        sights = [best, look(surfels, best.similarity, reader)]
-    likely = [sight for sight in sights if sight.of_true_size]
-    return max(likely, key=lambda sight: sight.trust).similarity if likely else None
+        sights.append(look(surfels, max(sights, key=lambda sight: sight.trust).similarity, reader))
+    best = max(sights[1:], key=lambda sight: sight.trust)
+    if best.convincing and best.of_true_size:
+        return best.similarity
+    return first.shifted if first.of_true_size else None
 
 
 def quarter_turns() -> list[Array]:
@@ -169,7 +178,7 @@ def look(surfels: Surfels, similarity: Similarity, reader: PortraitReader) -> Si
     moved = surfels.moved(similarity)
     view = draw(moved, Camera(), LOOK)
     if (view.ids != NOTHING).sum() < len(STEADY):
-        return Sight(similarity, 0.0, np.inf)
+        return Sight(similarity, 0.0, np.inf, similarity)
     reading = reader.read(view.picture_srgb[None])
     sure = confidence(reading.spread[0], LOOK)
     trust = float(reading.presence[0] * sure.mean())
@@ -177,8 +186,9 @@ def look(surfels: Surfels, similarity: Similarity, reader: PortraitReader) -> Si
     try:
         step, misses = _robust(found, mean, sure[STEADY])
     except ValueError:
-        return Sight(similarity, 0.0, np.inf)
-    return Sight(similarity.then(step), trust, float(np.median(misses)))
+        return Sight(similarity, 0.0, np.inf, similarity)
+    shift = Similarity(1.0, np.eye(3), _shift(found, mean, sure[STEADY]))
+    return Sight(similarity.then(step), trust, float(np.median(misses)), similarity.then(shift))
 
 
 def lifted(view: View, surfels: Surfels, pixels: Array) -> Array:
@@ -198,3 +208,12 @@ def _robust(source: Array, target: Array, trust: Array) -> tuple[Similarity, Arr
         misses = np.linalg.norm(step.to_head(source) - target, axis=1)
         weights = trust / (1 + (misses / ROBUST) ** 2)
     return step, misses
+
+
+def _shift(source: Array, target: Array, trust: Array) -> Array:
+    """The shift (3,) of ``source`` to ``target`` under which points far off count little."""
+    weights = trust + 1e-9
+    for _ in range(8):
+        shift = np.average(target - source, axis=0, weights=weights)
+        weights = trust / (1 + (np.linalg.norm(source + shift - target, axis=1) / ROBUST) ** 2) + 1e-9
+    return np.asarray(shift)
