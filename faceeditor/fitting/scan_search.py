@@ -115,7 +115,7 @@ def find_upright(
     best = max(sights[1:], key=lambda sight: sight.trust)
     if best.convincing and best.of_true_size:
         return best.similarity
-    return first.shifted if first.of_true_size else None
+    return first.shifted if any(sight.of_true_size for sight in sights) else None
 
 
 def quarter_turns() -> list[Array]:
