@@ -21,12 +21,13 @@ from torch.nn import functional
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Codes, Space
 from faceeditor.faces.layout import EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
-from faceeditor.models.bundle import Bundle, misfit
+from faceeditor.models.bundle import Bundle, load_model, misfit
 from faceeditor.models.contract import Frame, Quality, Refinement
 from faceeditor.models.headnerf_config import HeadNerfConfig
 from faceeditor.models.headnerf_layers import NeuralRenderer, RadianceField
+from faceeditor.models.headnerf_prior import TemplateDistance
 from faceeditor.models.headnerf_rays import Places, Rays, between, camera_rays, on_planes
-from faceeditor.models.memo import Memo
+from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.rendering import volume
 from faceeditor.rendering.colour import srgb_to_linear_torch
 
@@ -91,14 +92,17 @@ class HeadNerf(nn.Module):
             nn.init.zeros_(self.field.density.weight)
             nn.init.zeros_(self.field.density.bias)
             self.sharpness = volume.Sharpness(start=0.05, least=0.005)
+        self.template = TemplateDistance(config, load_model(config.template)) if config.template else None
         self._behind: Memo[Tensor] = Memo(4)
+        self._distances: Memo[Distances | None] = Memo(4)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
         """The model of a bundle, frozen, on ``device``. Raises ``UserError`` when its weights do not fit."""
         try:
             model = cls(HeadNerfConfig.from_json(bundle.configuration))
-            model.load_state_dict({name: tensor.float() for name, tensor in bundle.tensors.items()})
+            tensors = {name: v.float() if v.is_floating_point() else v for name, v in bundle.tensors.items()}
+            model.load_state_dict(tensors)
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise misfit(bundle) from error
         model.name, model.spaces = bundle.name, bundle.spaces
@@ -118,8 +122,9 @@ class HeadNerf(nn.Module):
         self, codes: Mapping[str, Tensor], rays: Rays, *, jitter: bool = False, prior: Distances | None = None
     ) -> FeatureMap:
         """Eq. 3, with gradients to codes and weights. ``jitter`` moves samples at random, for training; ``prior`` tells
-        the distances that a density of the kind ``distance`` corrects.
+        the distances that a density of the kind ``distance`` corrects, where they are not the template's.
         """
+        prior = prior or self._expected(codes)
         shape, appearance = (
             torch.cat([codes[n] for n in names if n in codes], dim=-1) for names in (SHAPE, APPEARANCE)
         )
@@ -141,6 +146,10 @@ class HeadNerf(nn.Module):
 
     def _joined(self, codes: Mapping[str, Tensor], spaces: tuple[str, ...]) -> Tensor:
         return torch.cat([codes[space] for space in spaces if self.config.dims.get(space)], dim=-1)
+
+    def _expected(self, codes: Mapping[str, Tensor]) -> Distances | None:
+        """The template's distances for heads of ``codes`` (batch, dims), ``None`` for a model without one."""
+        return None if self.template is None else self.template.bind(codes)
 
     def _worth_looking(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers (batch, K) of rays that are looked along, and which rays (batch, R) meet the region. In a batch,
@@ -262,8 +271,10 @@ class HeadNerf(nn.Module):
         side = min(max(-(-size * config.map // config.size), SMALLEST_MAP), max(largest, SMALLEST_MAP))
         tensors = {name: torch.tensor(np.asarray(code), device=self.device)[None] for name, code in codes.items()}
         rays = self.rays(camera, side)
+        shape = fingerprint(codes.get(space) for space in SHAPE)
+        prior = self._distances.get(shape, lambda: self._expected(tensors))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_has_short_numbers(self.device)):
-            picture = self(tensors, rays)
+            picture = self(tensors, rays, prior=prior)
         return _frame(picture, size)
 
 

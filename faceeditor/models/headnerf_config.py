@@ -21,8 +21,9 @@ class HeadNerfConfig:
     Samples lie inside the ``region``, or, as the authors' ``placement``, on ``planes`` of z from the first to the last.
 
     ``density`` is what the field's number is: a density after a ``relu``, the authors' way, or a ``softplus``, or the
-    correction of a ``distance`` that is known beforehand. With ``background`` a map of features behind the head is
-    learned, as the authors do, and pictures are opaque; else they have an outline of their own.
+    correction of a ``distance`` that is known beforehand: to the ``template`` of that name, if there is one. With
+    ``background`` a map of features behind the head is learned, as the authors do, and pictures are opaque; else they
+    have an outline of their own.
 
     ``unit`` metres and ``origin``, metres in head space, are the similarity from the model's space to head space.
     """
@@ -41,6 +42,7 @@ class HeadNerfConfig:
     region: Region | None = field(default_factory=lambda: Region((0.0, 0.0, 0.0), (1.7, 2.1, 2.0), floor=-1.5))
     planes: tuple[float, float] = (2.5, -3.5)
     density: Literal["relu", "softplus", "distance"] = "softplus"
+    template: str = ""
     background: bool = False
     unit: float = 0.1
     origin: tuple[float, float, float] = (0.0, 0.0, -0.05)

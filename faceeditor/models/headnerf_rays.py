@@ -106,6 +106,7 @@ def camera_rays(
     ``unit`` metres and ``origin``, metres, are the model's similarity to head space; depths are metres.
     """
     pixels = torch.arange(side * side, device=device).reshape(side, side)[window]
-    position, directions = rays.pixel_rays(camera, side, pixels.flatten())
+    with torch.autocast(device.type, enabled=False):  # a direction in 16 bits is a pixel off
+        position, directions = rays.pixel_rays(camera, side, pixels.flatten())
     own = (position - position.new_tensor(origin)) / unit
     return Rays(own[None], (directions / unit).reshape(1, *pixels.shape, 3))

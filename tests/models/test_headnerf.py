@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.layout import EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
+from faceeditor.faces.layout import DIMS as STUDIO
+from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, HAIR, IDENTITY, LIGHT, SKIN
 from faceeditor.models import headnerf
 from faceeditor.models.bundle import load_model, write_bundle
 from faceeditor.models.contract import Quality, capabilities
 from faceeditor.models.headnerf import HeadNerf, Picture
 from faceeditor.models.headnerf_config import HeadNerfConfig
+from faceeditor.models.headnerf_prior import TemplateDistance
 from faceeditor.models.headnerf_rays import Rays, Region, between, on_planes
 from faceeditor.models.official import from_authors
 from faceeditor.rendering.colour import linear_to_srgb_torch, srgb_to_linear_torch
@@ -206,6 +208,82 @@ def test_rays_that_all_pass_by_give_an_empty_picture():
         picture = model(codes_of(1), model.rays(CAMERA.replace(pan=(5.0, 0.0)), 16))
     assert picture.alpha.max() < 0.01
     assert picture.map.opacity.max() == 0
+
+
+# What is known beforehand
+
+
+@pytest.fixture(scope="module")
+def known():
+    config = replace(TINY, dims=dict(STUDIO), density="distance", template="template-studio", samples=24)
+    torch.manual_seed(0)
+    model = HeadNerf(config)
+    model.template.measure()
+    model.name = "tiny"
+    return model.eval().requires_grad_(False)
+
+
+def studio_codes(seed, bald=True):
+    generator = torch.Generator().manual_seed(seed)
+    codes = {name: torch.zeros(1, dims) for name, dims in STUDIO.items()}
+    codes[IDENTITY] = 0.8 * torch.randn(1, 100, generator=generator)
+    codes[EXPRESSION][0, EXPRESSION_COMPONENTS.index("jawOpen")] = 0.7
+    codes[HAIR][0, 1] = 0.0 if bald else 1.0
+    return codes
+
+
+def own(model, points):
+    return (points - torch.tensor(model.config.origin)) / model.config.unit
+
+
+def test_the_templates_distances_are_those_of_the_head(known):
+    template, codes = load_model("template-studio"), studio_codes(1)
+    head = template.vertices(codes[IDENTITY], codes[EXPRESSION])
+    skin = template.render_vertex[template.faces[slice(*template.parts["skin"])]].unique()
+    skin = skin[head[0, skin, 1] > -0.14]
+    millimetres = 1000 * known.config.unit * known.template.bind(codes)(own(known, head[:, skin]))
+    assert millimetres.abs().median() < 1.5
+    assert millimetres.abs().quantile(0.9) < 6
+    nose = head[0, template.landmark_vertices[30]]
+    line = nose + torch.tensor([[0, 0, 0.02], [0, 0, -0.02], [0, 0, -0.1]])
+    before, inside, deep = known.config.unit * known.template.bind(codes)(own(known, line[None]))[0]
+    assert 0.012 < before < 0.028
+    assert -0.028 < inside < 0
+    assert deep < -0.04
+
+
+def test_hair_is_known_too(known):
+    template, bald, long = load_model("template-studio"), studio_codes(1), studio_codes(1, bald=False)
+    style = list(template.styles.values())[1]
+    places = own(known, template.hair_rest[style.vertices])[None]
+    places = places[:, known.config.region.holds(places)[0]]
+    mean = {**long, IDENTITY: torch.zeros(1, 100), EXPRESSION: torch.zeros(1, 64)}
+    assert (known.template.bind(mean)(places) < 0.03).float().mean() > 0.9
+    assert (known.template.bind(bald)(places) > 0.05).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("yaw", [0.0, 90.0])
+def test_a_model_that_has_learned_nothing_shows_a_head(known, yaw):
+    guided = load_model("guided-studio")
+    codes = {name: code[0].numpy() for name, code in studio_codes(2).items()}
+    camera = Camera(yaw=yaw, distance=0.9, field_of_view=26.0)
+    mine, its = (model.render(codes, camera, 64).alpha > 0.5 for model in (known, guided))
+    assert (mine & its).sum() / (mine | its).sum() > 0.75
+
+
+def test_a_bundle_keeps_what_was_measured(known, user_home, monkeypatch):
+    monkeypatch.setattr(TemplateDistance, "measure", None)
+    read = installed(user_home, known)
+    codes = {name: code[0].numpy() for name, code in studio_codes(2).items()}
+    mine, its = (model.render(codes, CAMERA, 64) for model in (known, read))
+    np.testing.assert_allclose(mine.alpha, its.alpha, atol=0.02)
+
+
+def test_rays_are_exact_where_networks_are_not():
+    model = model_of()
+    with torch.autocast("cpu", torch.bfloat16):
+        rays = model.rays(CAMERA, 16)
+    assert torch.equal(rays.directions, model.rays(CAMERA, 16).directions)
 
 
 # Gradients
