@@ -9,7 +9,6 @@ et al., "On the Continuity of Rotation Representations in Neural Networks", 2019
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -22,6 +21,7 @@ from faceeditor.faces import landmarks as points
 from faceeditor.faces.latents import Space
 from faceeditor.faces.layout import HAIR_STYLES
 from faceeditor.models.bundle import Bundle, misfit
+from faceeditor.models.pyramid import Pyramid, convolution, doubled, expectation, stages
 
 GRID: Final = 4
 """Cells along each side in which the coarsest features are averaged for what concerns the whole picture."""
@@ -85,57 +85,11 @@ class Reading:
     presence: NDArray[np.float64]
 
 
-def _convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = _convolution(width, width)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.second(self.first(x)))
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
 def rotation_from_six(six: Tensor) -> Tensor:
     """Rotations (..., 3, 3) of six numbers (..., 6): two rows, made orthonormal; the third is their cross product."""
     first = functional.normalize(six[..., :3], dim=-1)
     second = functional.normalize(six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first, dim=-1)
     return torch.stack([first, second, torch.cross(first, second, dim=-1)], dim=-2)
-
-
-def expectation(heat: Tensor) -> Tensor:
-    """Expected position (B, N, 2) in fractions of the picture under the softmax of the maps ``heat`` (B, N, H, W)."""
-    chances = heat.flatten(2).softmax(-1).view_as(heat)
-    rows, columns = heat.shape[-2:]
-    x = chances.sum(-2) @ ((torch.arange(columns, device=heat.device) + 0.5) / columns)
-    y = chances.sum(-1) @ ((torch.arange(rows, device=heat.device) + 0.5) / rows)
-    return torch.stack([x, y], dim=-1)
-
-
-class _Pyramid(nn.Module):
-    """Features of all scales, brought together at a quarter of the resolution."""
-
-    def __init__(self, widths: tuple[int, ...], width: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(inside, width, 1) for inside in widths)
-        self.smooth = nn.ModuleList(_convolution(width, width) for _ in widths[1:])
-        self.last = _Residual(width)
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        laterals = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
-        x = laterals[-1]
-        for smooth, finer in zip(self.smooth, laterals[-2::-1], strict=True):
-            x = smooth(_doubled(x) + finer)
-        result: Tensor = self.last(x)
-        return result
 
 
 class _Closer(nn.Module):
@@ -170,14 +124,11 @@ class PortraitNetwork(nn.Module):
         self.name = name
         self.spaces: Mapping[str, Space] = {}
         widths = config.widths
-        self.stem = _convolution(3, widths[0], 2)
-        self.stages = nn.ModuleList(
-            nn.Sequential(_convolution(inside, outside, 2), *(_Residual(outside) for _ in range(config.blocks)))
-            for inside, outside in pairwise(widths)
-        )
-        self.pyramid = _Pyramid(widths[1:], config.pyramid)
+        self.stem = convolution(3, widths[0], 2)
+        self.stages = stages(widths, [config.blocks] * (len(widths) - 1))
+        self.pyramid = Pyramid(widths[1:], config.pyramid)
         self.heat = nn.Conv2d(config.pyramid, points.COUNT, 1)
-        self.fine = _convolution(config.pyramid + widths[0], 24)
+        self.fine = convolution(config.pyramid + widths[0], 24)
         self.mask = nn.Conv2d(24, 2, 3, 1, 1)
         self.closer = _Closer(24, 24)
         seen = GRID**2 * widths[-1] + config.pyramid + 2 * points.COUNT
@@ -223,7 +174,7 @@ class PortraitNetwork(nn.Module):
             features.append(stage(features[-1] if features else first))
         together = self.pyramid(features)
         heat = self.heat(together).float()
-        fine = self.fine(torch.cat([_doubled(together), first], dim=1))
+        fine = self.fine(torch.cat([doubled(together), first], dim=1))
         seen = expectation(heat)
         coarse = functional.adaptive_avg_pool2d(features[-1].float(), GRID).flatten(1)
         pooled = torch.cat([coarse, together.float().mean((2, 3))], dim=1)

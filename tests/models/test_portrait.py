@@ -10,10 +10,10 @@ from faceeditor.models.portrait import (
     MIRROR_ROTATION,
     PortraitConfig,
     PortraitNetwork,
-    expectation,
     rotation_from_six,
     unmirrored,
 )
+from faceeditor.models.pyramid import expectation
 
 TINY = PortraitConfig(size=64, widths=(8, 8, 8, 8, 8), pyramid=8, blocks=1, summary=16)
 
