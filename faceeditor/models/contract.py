@@ -167,6 +167,20 @@ class SurfaceModel(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class AttributeEncoder(Model, Protocol):
+    """Tells from pictures of heads what they show: the codes that draw them again, and where the camera stood."""
+
+    def encode(
+        self, crops_srgb: NDArray[np.uint8], field_of_view: float = Camera().field_of_view
+    ) -> tuple[dict[str, NDArray[np.float32]], list[Camera]]:
+        """The studio's coordinates (N, dims) by space and the cameras of ``crops_srgb`` (N, S, S, 3), which show heads
+        where :func:`faceeditor.fitting.alignment.upright` brings them. A picture hardly tells how many degrees it
+        shows, so ``field_of_view`` is believed. Raises ``ValueError`` for pictures that are not square.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """Points of a face in head space, with gradients.
@@ -202,6 +216,7 @@ CAPABILITIES: dict[str, type] = {
     "mesh": MeshModel,
     "fitting": FittableModel,
     "surface": SurfaceModel,
+    "attributes": AttributeEncoder,
 }
 """The names that ``faceeditor info`` prints."""
 
