@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +25,8 @@ FAR: Final = 0.1
 """Metres to hair where a head has none."""
 SOLID: Final = ("skin", "eyeLeft", "eyeRight")
 """The parts that are filled; an eye by its front alone."""
+FRONT: Final = 0.3
+"""Of an eye: where its normals point out of the face by so much."""
 CORNERS: Final = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (1 / 3, 1 / 3, 1 / 3))
 """Points of a triangle that stand for it, as weights of its corners."""
 
@@ -73,6 +76,7 @@ class TemplateDistance(nn.Module):
         points, normals, numbers = self._surface()
         distance, found = cKDTree(points).query(places)
         behind = ((places - points[found]) * normals[found]).sum(-1) < 0
+        behind &= places[:, 1] > points[:, 1].min()  # the template ends there, and is open
         far = (distance > CELL) & (places[:, 1] > NECK)
         behind[far] = self._wound_around(places[far]) > 0.5
         self._fill(self.head[0, 0], np.where(behind, -distance, distance) / self.unit)
@@ -114,28 +118,34 @@ class TemplateDistance(nn.Module):
     def _surface(self) -> tuple[Array, Array, NDArray[np.int64]]:
         """Places and normals (N, 3) of the template's vertices that bound what is solid, and their numbers (N,)."""
         template = self.template
-        faces = torch.cat([template.faces[slice(*template.parts[part])] for part in SOLID])
-        eyes = torch.cat([template.faces[slice(*template.parts[part])] for part in SOLID[1:]])
-        normals = template.normals(template.mean[None])[0]
-        numbers = template.render_vertex[faces].unique()
-        eye = torch.isin(numbers, template.render_vertex[eyes].unique())
-        numbers = numbers[~eye | (normals[numbers, 2] > 0.3)]
-        return (*(table[numbers].double().cpu().numpy() for table in (template.mean, normals)), numbers.cpu().numpy())
+        rows = [template.render_vertex[template.faces[slice(*template.parts[part])]].cpu().numpy() for part in SOLID]
+        mean, normals = (
+            table.double().cpu().numpy() for table in (template.mean, template.normals(template.mean[None])[0])
+        )
+        numbers = np.unique(np.concatenate(rows))
+        eye = np.isin(numbers, np.concatenate(rows[1:]))
+        numbers = numbers[~eye | (normals[numbers, 2] > FRONT)]
+        return mean[numbers], normals[numbers], numbers
 
     def _wound_around(self, places: Array) -> Array:
         """How often (N,) the skin of the mean head winds around ``places`` (N, 3) that are not near it; its triangles
         are dipoles (Barill et al., "Fast Winding Numbers for Soups and Clouds", 2018).
         """
         template = self.template
-        corners = template.mean[template.render_vertex[template.faces[slice(*template.parts["skin"])]]].cpu()
-        area = 0.5 * torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        faces = template.render_vertex[template.faces[slice(*template.parts["skin"])]]
+        corners = template.mean[faces].double().cpu().numpy()
+        area = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         middle = corners.mean(1)
-        flux = (area * middle).sum(-1)
+        # Triangles of one cell are one dipole: no place asked for is so near.
+        _, cell = np.unique(np.floor(middle / CELL), axis=0, return_inverse=True)
+        count = np.bincount(cell)[:, None]
+        dipoles, sums = (np.stack([np.bincount(cell, part) for part in table.T], axis=1) for table in (area, middle))
+        centres = sums / count
         found = []
-        for part in torch.split(torch.from_numpy(places).float(), 1024):
-            away = torch.cdist(part, middle)
-            found.append(((flux - part @ area.T) / away**3).sum(1) / (4 * np.pi))
-        return torch.cat(found).double().numpy()
+        for part in np.array_split(places, len(places) // 1024 + 1):
+            away = cdist(part, centres)
+            found.append((((dipoles * centres).sum(1) - part @ dipoles.T) / (away * away * away)).sum(1) / (4 * np.pi))
+        return np.concatenate(found)
 
     def _fill(self, grid: Tensor, values: NDArray[np.generic]) -> None:
         grid.copy_(torch.from_numpy(values).reshape(grid.shape))
@@ -151,8 +161,11 @@ class BoundDistance:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Signed distances (batch, N), negative inside, of ``points`` (batch, N, 3)."""
-        come_from = points - self._read(self.moves, points).transpose(1, 2)
-        return self._read(self.distances, come_from)[:, 0]
+        return self._read(self.distances, self.on_mean(points))[:, 0]
+
+    def on_mean(self, points: Tensor) -> Tensor:
+        """Where ``points`` (batch, N, 3) of a head and its expression lie on the mean head, to first order."""
+        return points - self._read(self.moves, points).transpose(1, 2)
 
     def _read(self, grid: Tensor, points: Tensor) -> Tensor:
         """Values (batch, C, N) of a ``grid`` (batch, C, D, H, W) at ``points`` (batch, N, 3)."""
