@@ -25,7 +25,7 @@ from faceeditor.models.bundle import Bundle, load_model, misfit
 from faceeditor.models.contract import Frame, Quality, Refinement
 from faceeditor.models.headnerf_config import HeadNerfConfig
 from faceeditor.models.headnerf_layers import NeuralRenderer, RadianceField
-from faceeditor.models.headnerf_prior import TemplateDistance
+from faceeditor.models.headnerf_prior import BoundDistance, TemplateDistance
 from faceeditor.models.headnerf_rays import Places, Rays, between, camera_rays, on_planes
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.rendering import volume
@@ -175,8 +175,10 @@ class HeadNerf(nn.Module):
         """Features, opacity and mean depth (batch, K, F + 2) along rays (batch, K, 3)."""
         places = self._places(origins, directions, jitter)
         points = origins[..., None, :] + places.depths[..., None] * directions[..., None, :]
-        raw, features = (said.to(points.dtype) for said in self.field(points.flatten(1, 2), shape, appearance))
-        density = self._density(raw, points.flatten(1, 2), prior).view(*places.depths.shape)
+        flat = points.flatten(1, 2)
+        asked = prior.on_mean(flat) if self.config.on_mean and isinstance(prior, BoundDistance) else flat
+        raw, features = (said.to(points.dtype) for said in self.field(asked, shape, appearance))
+        density = self._density(raw, flat, prior).view(*places.depths.shape)
         seen = places.depths > 0
         if self.config.placement == "planes" and self.config.region is not None:
             seen = seen & self.config.region.holds(points)

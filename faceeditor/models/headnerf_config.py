@@ -21,9 +21,10 @@ class HeadNerfConfig:
     Samples lie inside the ``region``, or, as the authors' ``placement``, on ``planes`` of z from the first to the last.
 
     ``density`` is what the field's number is: a density after a ``relu``, the authors' way, or a ``softplus``, or the
-    correction of a ``distance`` that is known beforehand: to the ``template`` of that name, if there is one. With
-    ``background`` a map of features behind the head is learned, as the authors do, and pictures are opaque; else they
-    have an outline of their own.
+    correction of a ``distance`` that is known beforehand: to the ``template`` of that name, if there is one. Then
+    points may be looked up ``on_mean``, where they lie on the template's mean head, so that the field need not learn
+    how heads differ and move. With ``background`` a map of features behind the head is learned, as the authors do, and
+    pictures are opaque; else they have an outline of their own.
 
     ``unit`` metres and ``origin``, metres in head space, are the similarity from the model's space to head space.
     """
@@ -43,6 +44,7 @@ class HeadNerfConfig:
     planes: tuple[float, float] = (2.5, -3.5)
     density: Literal["relu", "softplus", "distance"] = "softplus"
     template: str = ""
+    on_mean: bool = False
     background: bool = False
     unit: float = 0.1
     origin: tuple[float, float, float] = (0.0, 0.0, -0.05)
@@ -50,7 +52,20 @@ class HeadNerfConfig:
     @classmethod
     def small(cls) -> Self:
         """Sizes that train and draw on two cores, for codes in studio coordinates."""
-        return cls(dims=dict(DIMS), octaves=7, width=128, hidden=5, skip=3, features=64, narrowest=16, samples=24)
+        return cls(
+            dims=dict(DIMS),
+            octaves=7,
+            width=128,
+            hidden=5,
+            skip=3,
+            features=64,
+            narrowest=16,
+            samples=24,
+            region=Region((0.0, -0.1, 0.0), (1.9, 2.2, 2.0)),
+            density="distance",
+            template="template-studio",
+            on_mean=True,
+        )
 
     @property
     def doublings(self) -> int:
