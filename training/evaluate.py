@@ -26,6 +26,7 @@ from training.studio.capture import CaptureOptions
 from training.studio.factors import StudioFactors
 from training.studio.renderer import Studio
 from training.studio.shot import Shot
+from training.view_consistency import consistency
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -100,7 +101,7 @@ def look(
     size: Annotated[int, typer.Option(help="pixels")] = 256,
     pictures: Annotated[Path | None, typer.Option(help="write a contact sheet here")] = None,
 ) -> None:
-    """Print how near a model's pictures come to the studio's, given the true codes."""
+    """Print how near a model's pictures come to the studio's, given the true codes, and how consistent views are."""
     from PIL import Image
 
     studio, network = Studio.open(data), load_model(model)
@@ -110,6 +111,9 @@ def look(
     figures = [compare(picture(one), shot) for one, shot in zip(drawn, shots, strict=True)]
     means: dict[str, object] = {key: float(np.mean([figure[key] for figure in figures])) for key in figures[0]}
     means["change_error"] = change_errors(network, studio, factors[: min(count, 12)], size)
+    means["view_consistency"] = float(
+        np.mean([consistency(network, shot.factors.codes, shot.factors.camera, size) for shot in shots])
+    )
     means["steps"] = read_manifest(resource_path("models", model))["training"].get("steps")
     print(json.dumps({"model": model, "pictures": count, "size": size, **means}, indent=1))
     if pictures:

@@ -37,6 +37,8 @@ RESOLUTION: Final = 256
 PIXELS: Final = 384
 PROBES: Final = 500_000
 """Points that tell which triangles are on the outer surface."""
+STRAY, SPACE_POINTS = 0.01, 20_000
+"""Metres off the head, outside, where nothing should be, and random points in the ball that tell whether there is."""
 THESIS: Final = {"chamfer_l1_mm": 0.820, "normal_consistency": 0.948, "fscore_1mm": 0.989}
 """Table 6.1, whole heads, on NPHM's scans: other data than ours."""
 
@@ -90,6 +92,23 @@ class TrueHead:
         drawn, face = self.outer(head.vertices, head.faces)
         return drawn, facial[face]
 
+    @cached_property
+    def space(self) -> NDArray[np.float64]:
+        """Random points (N, 3) of the ball outside the head, well off its surface."""
+        ball, random = self.maker.ball, np.random.default_rng(0)
+        ways = random.standard_normal((SPACE_POINTS, 3))
+        reach = EDGE * ball.radius * random.random((SPACE_POINTS, 1)) ** (1 / 3)
+        points: NDArray[np.float64] = ball.centre + reach * ways / np.linalg.norm(ways, axis=1, keepdims=True)
+        apart = cKDTree(self.surface[0].points).query(points, workers=-1)[0] > STRAY
+        chosen: NDArray[np.float64] = points[apart & self.carving.outside(points) & (points[:, 1] > FLOOR)]
+        return chosen
+
+    @cached_property
+    def carving(self) -> Carving:
+        """What can be seen of the head, and what of the space around it."""
+        maker = self.maker
+        return Carving.of(self.head.vertices, self.head.faces, maker.ball, maker.rasteriser, size=PIXELS)
+
     def outer(self, vertices: NDArray[Any], faces: NDArray[np.integer]) -> tuple[Surface, NDArray[np.int64]]:
         """Points of a mesh in head space that a scanner all around it sees, as of the thesis' scans, where the model
         knows heads, and the triangles (N,) that they lie in.
@@ -141,8 +160,12 @@ class Trial:
         return {**head.compared(vertices, faces), **told, "seconds": seconds}
 
     def known(self, head: TrueHead) -> Figures:
-        """The figures with the codes that the head was made of."""
-        return head.compared(*self._mesh(head.head.codes(head.maker)))
+        """The figures with the codes that the head was made of; ``stray_percent`` of the space outside the head, well
+        off its surface, is inside of what the model makes.
+        """
+        codes = head.head.codes(head.maker)
+        stray = 100 * float((self.model.sdf(head.space, codes) < 0).mean())
+        return {**head.compared(*self._mesh(codes)), "stray_percent": stray}
 
     def _mesh(self, codes: Codes) -> tuple[NDArray[Any], NDArray[np.integer]]:
         mesh = self.model.extract(codes, RESOLUTION)

@@ -1,6 +1,7 @@
 """Pictures of a tri-plane head: samples, ways between people and between expressions, and fits beside their frames.
 
-``python -m training.triplane_pictures --out FOLDER`` writes ``heads.jpg`` and ``head_fits.jpg``.
+``python -m training.triplane_pictures --out FOLDER`` writes ``heads.jpg`` and ``head_fits.jpg``; with ``--ablation`` it
+writes ``head_ablation.jpg`` alone.
 """
 
 from pathlib import Path
@@ -70,6 +71,12 @@ def fits(trial: Trial, maker: HeadMaker, count: int) -> list[list[Picture]]:
     return rows
 
 
+def ablated(models: list[TriplaneHead], maker: HeadMaker, count: int) -> list[list[Picture]]:
+    """Two rows for each held-out head: what every one of ``models`` makes of its true codes, from two sides."""
+    people = [head.head.codes(maker) for head, _ in heads(maker, count, Noise(), 1)]
+    return [[shown(model, codes, camera) for model in models] for codes in people for camera in (AHEAD, BESIDE)]
+
+
 def depths(frame: DepthFrame) -> Picture:
     """A frame, near points bright."""
     step = max(1, round(len(frame.depth) / SIZE))
@@ -90,9 +97,14 @@ def main(
     bundle: Annotated[str, typer.Option(help="name or folder of the bundle")] = "triplane-studio",
     data: Annotated[Path, typer.Option(help="the studio's data folder")] = Path("../shared/data"),
     hair: Annotated[Path, typer.Option(help="folder of the shells of hair; made there if missing")] = Path("work"),
-    count: Annotated[int, typer.Option(help="fitted heads")] = 4,
+    count: Annotated[int, typer.Option(help="held-out heads")] = 4,
+    ablation: Annotated[list[str] | None, typer.Option(help="a bundle of an ablation; may be repeated")] = None,
 ) -> None:
     """Draw what a tri-plane head does."""
+    if ablation:
+        models = [load_head(one) for one in ablation]
+        sheet(ablated(models, studio_maker(data, hair), count)).save(out / "head_ablation.jpg", quality=88)
+        return
     model = load_head(bundle)
     people = [model.spaces[IDENTITY].random(np.random.default_rng(seed)) for seed in (1, 2)]
     still, smile, shout = (expression(model, weights) for weights in ({}, SMILE, SHOUT))
