@@ -114,9 +114,12 @@ def _pictures(file: Path, side: int) -> NDArray[np.uint8]:
     pictures: NDArray[np.uint8] = np.load(file, allow_pickle=False)
     if side == SIDE:
         return pictures
-    return np.stack(
-        [np.concatenate([_small(picture[..., :4], side), _small(picture[..., 4:], side)], -1) for picture in pictures]
-    )
+    return np.stack([reduced(picture, side) for picture in pictures])
+
+
+def reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """``picture`` (H, H, 5) of a shot at ``side`` pixels."""
+    return np.concatenate([_small(picture[..., :4], side), _small(picture[..., 4:], side)], -1)
 
 
 def _small(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -119,7 +119,7 @@ def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * weight).sum() / (weight.expand_as(values).sum() + 1e-6)
 
 
-def _heat_loss(heat: Tensor, landmarks: Tensor) -> Tensor:
+def heat_loss(heat: Tensor, landmarks: Tensor) -> Tensor:
     """Cross entropy (B, 68) of the maps to a Gaussian of 1.2 cells around each landmark; 0 for points outside."""
     rows, columns = heat.shape[-2:]
     logs = heat.flatten(2).log_softmax(-1).view_as(heat)
@@ -156,7 +156,7 @@ def losses(output: PortraitOutput, truth: Truth) -> dict[str, Tensor]:
     return {
         "landmarks": 20 * _mean_of(away / extent, present),
         "openings": 12 * _mean_of(open_by.norm(dim=-1) / extent, present),
-        "heat": 0.3 * _mean_of(_heat_loss(output.heat, sample.landmarks), present),
+        "heat": 0.3 * _mean_of(heat_loss(output.heat, sample.landmarks), present),
         "spread": 0.1 * _mean_of(away.detach() / spread + spread.log(), present),
         "mask": 4 * functional.binary_cross_entropy_with_logits(output.mask, sample.mask),
         "style": 0.2 * _mean_of(functional.cross_entropy(output.style, truth.style, reduction="none"), present),
@@ -182,7 +182,7 @@ def train(config: TrainConfig, shots_folder: Path, out: Path, start: Path | None
     shots = Shots.load(shots_folder, side_for(config.network.size))
     network = new_network(config.network, shots)
     if start:
-        _take_over(network, read_bundle(start).tensors)
+        take_over(network, read_bundle(start).tensors)
     loop = make_loop(config, network, out)
     torch.manual_seed(config.loop.seed + 1000 * loop.fabric.global_rank + loop.step)
     augment = Augment(config.network.size, backgrounds(config.backgrounds, config.loop.seed), config.augment)
@@ -191,7 +191,7 @@ def train(config: TrainConfig, shots_folder: Path, out: Path, start: Path | None
         export(loop, config, len(shots), out / NAME)
 
 
-def _take_over(network: PortraitNetwork, tensors: Mapping[str, Tensor]) -> None:
+def take_over(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Copies what has the same name and shape."""
     own = network.state_dict()
     network.load_state_dict(
@@ -208,10 +208,10 @@ def make_loop(config: TrainConfig, network: PortraitNetwork, out: Path) -> Loop:
         total = torch.stack(list(terms.values())).sum()
         return {"total": total, **{name: term.detach() for name, term in terms.items()}}
 
-    return Loop(config.loop, out, network.channels_last(), loss_of, _groups(network, config.loop))
+    return Loop(config.loop, out, network.channels_last(), loss_of, groups(network, config.loop))
 
 
-def _groups(network: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
+def groups(network: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
     """Matrices decay, biases and normalisation do not."""
     matrices = [p for p in network.parameters() if p.dim() > 1]
     others = [p for p in network.parameters() if p.dim() <= 1]
