@@ -333,6 +333,10 @@ class Session(Edits, Views):
             f"Look at {path.name}", lambda step: exports.find_head(self.engine.model, path, box, landmarks, step)
         )
 
+    def photo_qualities(self) -> tuple[str, ...]:
+        """What :meth:`fit_photo` knows with the models at hand, the quickest first."""
+        return exports.PHOTO_QUALITIES if exports.name_of(exports.ENCODER) else exports.QUALITIES
+
     def fit_photo(
         self,
         path: Path,

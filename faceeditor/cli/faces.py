@@ -41,7 +41,9 @@ def fit(
     source: Annotated[Path, typer.Argument(help="A picture with a face in it, or a 3D scan of one.")],
     out: Out,
     model: Model = None,
-    quality: Annotated[str, typer.Option(help="draft, standard or best.")] = "standard",
+    quality: Annotated[
+        str, typer.Option(help="draft, standard or best; for a photo also glance, at once.")
+    ] = "standard",
     box: Annotated[str | None, typer.Option(help="The face's box in photo pixels: left,top,right,bottom.")] = None,
     landmarks: Annotated[
         Path | None,

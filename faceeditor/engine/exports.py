@@ -35,10 +35,17 @@ PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
 MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
 FILM_SUFFIXES: Final = (".mp4", ".gif")
 QUALITIES: Final = ("draft", "standard", "best")
+GLANCE: Final = "glance"
+"""The quality of photos that is no fit: what one look tells."""
+PHOTO_QUALITIES: Final = (GLANCE, *QUALITIES)
 SMALLEST, LARGEST = 16, 4096
 
 READER: Final = "portrait"
 """The architecture of the bundle that finds heads in photos."""
+ENCODER: Final = "attributes"
+"""The architecture of the bundle that tells a face at one glance."""
+FIRST_SIGHT: Final = 256
+"""Pixels of the picture of what that tells."""
 
 SWING: Final = 60.0
 """Degrees to either side that a turntable shows: models are trained on the front half."""
@@ -173,14 +180,16 @@ def fit(
     landmarks: NDArray[np.float64] | None,
     step: Steps,
 ) -> Face:
-    """Finds the head in the photo at ``path`` and fits the model ``name`` to it; streams pictures by ``step``.
+    """Finds the head in the photo at ``path`` and fits the model ``name`` to it; streams pictures by ``step``, the
+    first of them of what one glance tells, if there is a model for that. With the quality ``glance`` that is all.
 
     ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
     """
+    from faceeditor.fitting.glance import at_first_sight, glance, over_photo, understands
     from faceeditor.fitting.photo import fit_photo
 
-    require_quality(quality)
-    chosen = model_of(name)
+    require_quality(quality, PHOTO_QUALITIES)
+    chosen, encoder = model_of(name), _encoder(model_of, needed=quality == GLANCE)
     _, portrait = find_head(model_of, path, box, landmarks, step)
     model = able(chosen, "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
@@ -188,15 +197,29 @@ def fit(
     def on_step(progress: "FitProgress") -> None:
         step(0.05 + 0.95 * progress.fraction, progress.message, progress.picture_srgb)
 
-    with torch.enable_grad():
-        face = fit_photo(portrait, model, quality=quality, on_step=on_step, cancelled=lambda: False)
+    if quality == GLANCE:
+        face = glance(portrait, encoder, model)
+    else:
+        if encoder is not None and understands(model):
+            first = at_first_sight(portrait, encoder, model)
+            step(0.05, "At first sight", over_photo(first, portrait, model, FIRST_SIGHT))
+        with torch.enable_grad():
+            face = fit_photo(portrait, model, quality=quality, on_step=on_step, cancelled=lambda: False)
     return face.replace(name=path.stem, origin=replace(face.origin, source=path.name))
 
 
-def require_quality(quality: str) -> None:
-    """Raises ``UserError`` unless photos can be fitted with ``quality``."""
-    if quality not in QUALITIES:
-        raise UserError(f"{quality} is not a quality; choose {', '.join(QUALITIES)}.")
+def _encoder(model_of: Callable[[str], Any], *, needed: bool) -> Any:
+    """The model that tells a face at one glance, or ``None``. Raises ``UserError`` when it is ``needed``."""
+    name = name_of(ENCODER)
+    if name is None and needed:
+        raise UserError(f"The model that a glance needs is not installed; choose {', '.join(QUALITIES)}.")
+    return None if name is None else able(model_of(name), "attributes")
+
+
+def require_quality(quality: str, qualities: Sequence[str] = QUALITIES) -> None:
+    """Raises ``UserError`` unless ``quality`` is one of ``qualities``."""
+    if quality not in qualities:
+        raise UserError(f"{quality} is not a quality; choose {', '.join(qualities)}.")
 
 
 def require_suffix(path: Path, suffixes: Sequence[str], what: str) -> None:
@@ -211,12 +234,17 @@ def require_size(size: int) -> None:
         raise UserError(f"A picture's size must lie between {SMALLEST} and {LARGEST} pixels.")
 
 
+def name_of(architecture: str) -> str | None:
+    """The name of the first usable bundle of an ``architecture``."""
+    return next((info.name for info in catalogue() if info.architecture == architecture and not info.error), None)
+
+
 def reader_name() -> str:
     """The name of the bundle that finds heads in photos."""
-    for info in catalogue():
-        if info.architecture == READER:
-            return info.name
-    raise UserError("The model that finds faces in photos is missing; install the program again.")
+    found = name_of(READER)
+    if found is None:
+        raise UserError("The model that finds faces in photos is missing; install the program again.")
+    return found
 
 
 def _require_frames(frames: int) -> None:

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from faceeditor.engine.exports import QUALITIES
 from faceeditor.engine.jobs import Job, JobState
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.gui import theme
@@ -27,6 +26,7 @@ from faceeditor.gui.photo_board import Box, PhotoBoard
 from faceeditor.session import Session
 
 _WORDS: Final = {
+    "glance": "Glance – at once",
     "draft": "Draft – some seconds",
     "standard": "Standard – about a minute",
     "best": "Best – takes its time",
@@ -58,7 +58,7 @@ class FitDialog(QDialog):
         self.again = QPushButton(theme.icon("ph.arrow-counter-clockwise"), "Find again")
         self.quality = QComboBox()
         self.quality.setAccessibleName("Quality of the fit")
-        for quality in QUALITIES:
+        for quality in session.photo_qualities():
             self.quality.addItem(_WORDS.get(quality, quality.capitalize()), quality)
         self.quality.setCurrentIndex(self.quality.findData("standard"))
         self._lay_out()

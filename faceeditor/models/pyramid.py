@@ -35,10 +35,17 @@ class Residual(nn.Module):
         return functional.relu(x + self.second(self.first(x)))
 
 
+def halving(inside: int, outside: int, squeeze: int = 1) -> nn.Sequential:
+    """Halves the resolution and changes the channels: by one convolution, or, before bottlenecks, after averaging."""
+    if squeeze == 1:
+        return convolution(inside, outside, 2)
+    return nn.Sequential(nn.AvgPool2d(2), *convolution(inside, outside, reach=1))
+
+
 def stages(widths: Sequence[int], blocks: Sequence[int], squeeze: int = 1) -> nn.ModuleList:
     """Stages that halve the resolution and go from each of ``widths`` to the next, with so many residual blocks."""
     return nn.ModuleList(
-        nn.Sequential(convolution(inside, outside, 2), *(Residual(outside, squeeze) for _ in range(count)))
+        nn.Sequential(halving(inside, outside, squeeze), *(Residual(outside, squeeze) for _ in range(count)))
         for (inside, outside), count in zip(pairwise(widths), blocks, strict=True)
     )
 

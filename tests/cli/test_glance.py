@@ -1,0 +1,71 @@
+"""A real photo at one glance, through the command line and as the first picture of a fit."""
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from faceeditor.engine import exports
+from faceeditor.files.project import read_face
+from faceeditor.models.catalogue import catalogue
+from faceeditor.session import Session
+from tests.tiny_encoder import install_encoder
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "astronaut.jpg"
+    Image.fromarray(skimage.data.astronaut()).save(path, quality=92)
+    return path
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """No encoder is installed."""
+    others = [info for info in catalogue() if info.architecture != exports.ENCODER]
+    monkeypatch.setattr(exports, "catalogue", lambda: others)
+
+
+def test_a_photo_becomes_a_face_at_one_glance(line, photo, tmp_path, user_home):
+    install_encoder(user_home / "data")
+    facts = line.json("fit", photo, "--out", tmp_path / "a.face", "--quality", "glance")
+    face = read_face(tmp_path / "a.face").face
+    assert (face.name, face.origin.kind, face.origin.source) == ("astronaut", "photo", "astronaut.jpg")
+    assert np.isfinite(facts["psnr"])
+    assert face.camera.field_of_view == 25
+    assert face.refinement == {}
+    line.json("render", tmp_path / "a.face", "--out", tmp_path / "a.png", "--background", "photo", "--size", 64)
+
+
+def test_without_an_encoder_a_glance_is_refused_and_not_offered(line, photo, tmp_path, blind):
+    said = line.refused("fit", photo, "--out", tmp_path / "a.face", "--quality", "glance")
+    assert said == "The model that a glance needs is not installed; choose draft, standard, best."
+    assert Session.photo_qualities(None) == ("draft", "standard", "best")
+
+
+def test_a_scan_is_not_glanced_at(line, tmp_path):
+    (tmp_path / "head.ply").write_bytes(b"ply\n")
+    said = line.refused("fit", tmp_path / "head.ply", "--out", tmp_path / "a.face", "--quality", "glance")
+    assert said == "glance is not a quality; choose draft, standard, best."
+
+
+def test_a_fit_shows_the_glance_first(photo, user_home):
+    install_encoder(user_home / "data")
+    session = Session(autosave=False)
+    try:
+        assert session.photo_qualities()[0] == "glance"
+        job = session.fit_photo(photo, quality="draft")
+        seen = []
+        job.previewed.connect(lambda picture: seen.append((job.message, picture.shape)))
+
+        def enough():
+            if len(seen) > 2:
+                job.cancel()
+
+        job.changed.connect(enough)
+        while not job.ended:
+            session.process()
+        session.process()
+    finally:
+        session.close()
+    assert [shape for _, shape in seen[:3]] == [(512, 512, 3), (512, 512, 3), (256, 256, 3)]
