@@ -4,9 +4,9 @@
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -210,14 +210,14 @@ def study(
             name: held_out_frame(maker, number, PIXELS, one.sigma, one.missing)[1] for name, one in noises.items()
         }
         for bundle, trial in trials.items():
-            yield Row(number, bundle, KNOWN, trial.known(true))
+            yield Row(number, bundle, KNOWN, _if_any(partial(trial.known, true)))
             for name, frame in frames.items():
-                yield Row(number, bundle, name, _fitted(trial, true, frame))
+                yield Row(number, bundle, name, _if_any(partial(trial.fitted, true, frame)))
 
 
-def _fitted(trial: Trial, true: TrueHead, frame: DepthFrame) -> Figures | None:
+def _if_any(measure: Callable[[], Figures]) -> Figures | None:
     try:
-        return trial.fitted(true, frame)
+        return measure()
     except UserError as error:
         print(error)
         return None

@@ -7,6 +7,8 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from faceeditor.errors import UserError
+
 Floats = NDArray[np.floating]
 
 SAMPLES: Final = 2_500_000
@@ -45,6 +47,8 @@ def compare(found: Surface, true: Surface) -> dict[str, float]:
     share, and ``normal_consistency`` (Eq. 5.6; the mean of both directions, as the thesis' tables have it, not the sum
     that is printed).
     """
+    if not len(found.points) or not len(true.points):
+        raise UserError("There is no surface to compare; the model has nothing where a head should be.")
     to_true, back = _nearest(found, true)
     to_found, there = _nearest(true, found)
     precision, recall = (float((away <= THRESHOLD).mean()) for away in (to_true, to_found))

@@ -82,6 +82,7 @@ class HeadNerf(nn.Module):
             hidden=config.hidden,
             skip=config.skip,
             features=config.features,
+            mapped=config.mapped,
         )
         self.renderer = NeuralRenderer(
             config.features, config.doublings, config.narrowest, outline=not config.background

@@ -16,9 +16,10 @@ class HeadNerfConfig:
     """Sizes of the model; the paper's are the defaults.
 
     ``dims`` are the components of every space's codes. The field has ``hidden`` layers of ``width`` that see points in
-    ``octaves`` of waves at the first and at layer ``skip``, and gives ``features``. A map of ``map`` pixels a side,
-    with ``samples`` on each ray, becomes a picture of ``size``; the 2D network has ``narrowest`` channels at least.
-    Samples lie inside the ``region``, or, as the authors' ``placement``, on ``planes`` of z from the first to the last.
+    ``octaves`` of waves at the first and at layer ``skip``, and gives ``features``; codes of appearance may pass a net
+    of width ``mapped`` first. A map of ``map`` pixels a side, with ``samples`` on each ray, becomes a picture of
+    ``size``; the 2D network has ``narrowest`` channels at least. Samples lie inside the ``region``, or, as the authors'
+    ``placement``, on ``planes`` of z from the first to the last.
 
     ``density`` is what the field's number is: a density after a ``relu``, the authors' way, or a ``softplus``, or the
     correction of a ``distance`` that is known beforehand: to the ``template`` of that name, if there is one. Then
@@ -35,6 +36,7 @@ class HeadNerfConfig:
     hidden: int = 8
     skip: int = 5
     features: int = 256
+    mapped: int = 0
     narrowest: int = 32
     samples: int = 64
     map: int = 32
@@ -59,9 +61,10 @@ class HeadNerfConfig:
             hidden=5,
             skip=3,
             features=64,
+            mapped=128,
             narrowest=16,
             samples=24,
-            region=Region((0.0, -0.1, 0.0), (1.9, 2.2, 2.0)),
+            region=Region((0.0, -0.1, 0.0), (1.9, 2.2, 2.0), floor=-1.5),
             density="distance",
             template="template-studio",
             on_mean=True,

@@ -38,11 +38,22 @@ class RadianceField(nn.Module):
     """h_θ: points, encoded in ``octaves``, and codes to a raw density and ``features``; no viewing direction.
 
     ``hidden`` layers of ``width`` see the shape code at the first layer and, with the point again, at layer ``skip``.
-    The appearance code joins after the density, so that it cannot change the shape.
+    The appearance code joins after the density, so that it cannot change the shape. With ``mapped`` it passes a net of
+    that width first, which also says how loud the field's features are: light on skin is a product, and sums learn
+    products slowly. The paper has no such net.
     """
 
     def __init__(
-        self, shape: int, appearance: int, *, octaves: int, width: int, hidden: int, skip: int, features: int
+        self,
+        shape: int,
+        appearance: int,
+        *,
+        octaves: int,
+        width: int,
+        hidden: int,
+        skip: int,
+        features: int,
+        mapped: int = 0,
     ) -> None:
         super().__init__()
         self.octaves, self.skip = octaves, skip
@@ -52,7 +63,9 @@ class RadianceField(nn.Module):
         self.layers = nn.ModuleList(CodedLinear(into, code, width) for into, code in zip(inputs, dims, strict=True))
         self.density = nn.Linear(width, 1)
         self.between = nn.Linear(width, width)
-        self.coloured = CodedLinear(width, appearance, width // 2)
+        self.mapping = mapping(appearance, mapped) if mapped else nn.Identity()
+        self.loudness = nn.Linear(mapped, width) if mapped else None
+        self.coloured = CodedLinear(width, mapped or appearance, width // 2)
         self.feature = nn.Linear(width // 2, features)
 
     def forward(self, points: Tensor, shape: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,8 +75,16 @@ class RadianceField(nn.Module):
             if number and number == self.skip:
                 x = torch.cat([seen, x], dim=-1)
             x = layer(x, shape).relu()
-        coloured = self.coloured(self.between(x), appearance).relu()
+        said, between = self.mapping(appearance), self.between(x)
+        if self.loudness is not None:
+            between = between * (1 + self.loudness(said))[:, None]
+        coloured = self.coloured(between, said).relu()
         return self.density(x)[..., 0], self.feature(coloured)
+
+
+def mapping(dims: int, width: int) -> nn.Sequential:
+    """Two layers of ``width`` that a code of ``dims`` components passes."""
+    return nn.Sequential(nn.Linear(dims, width), nn.LeakyReLU(LEAK), nn.Linear(width, width), nn.LeakyReLU(LEAK))
 
 
 def blurred(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from faceeditor.errors import UserError
 from training.head_measures import Surface, compare
 
 COUNT = 60_000
@@ -37,3 +38,9 @@ def test_what_is_missing_is_told_by_recall():
     half = whole.where(whole.points[:, 2] > 0)
     found = compare(half, sphere(0.03, 1))
     assert found["fscore_1mm"] == pytest.approx(2 * 1 * 0.5 / 1.5, abs=0.05)
+
+
+def test_nothing_is_told_as_nothing():
+    some = Surface(np.zeros((3, 3)), np.tile([0.0, 0.0, 1.0], (3, 1)))
+    with pytest.raises(UserError, match="no surface to compare"):
+        compare(some.where(np.zeros(3, bool)), some)
