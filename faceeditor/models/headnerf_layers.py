@@ -9,6 +9,8 @@ from torch.nn import functional
 from faceeditor.models.blend_field import encode
 
 LEAK = 0.2
+SOFTLY = 0.05
+"""How loud codes are heard at first."""
 SOFT = 1e-3
 """What keeps the logarithm of an opacity finite, and a slope where nothing is."""
 
@@ -22,6 +24,14 @@ class CodedLinear(nn.Linear):
     def __init__(self, inputs: int, dims: int, outputs: int) -> None:
         super().__init__(inputs + dims, outputs)
         self.inputs, self.dims = inputs, dims
+
+    def start(self) -> None:
+        """Weights that keep what points say as loud as it was behind a ReLU (He et al., "Delving Deep into Rectifiers",
+        2015), whatever the number of layers; codes, of which most components are 0, are heard softly.
+        """
+        nn.init.kaiming_normal_(self.weight[:, : self.inputs], nonlinearity="relu")
+        nn.init.normal_(self.weight[:, self.inputs :], std=SOFTLY)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:  # type: ignore[override]
         """Values (batch, N, outputs) of ``x`` (batch, N, inputs) and ``code`` (batch, dims)."""
@@ -61,6 +71,9 @@ class RadianceField(nn.Module):
         inputs = [(seen if number in (0, skip) else 0) + (width if number else 0) for number in range(hidden)]
         dims = [shape if number in (0, skip) else 0 for number in range(hidden)]
         self.layers = nn.ModuleList(CodedLinear(into, code, width) for into, code in zip(inputs, dims, strict=True))
+        for layer in self.layers:
+            assert isinstance(layer, CodedLinear)
+            layer.start()
         self.density = nn.Linear(width, 1)
         self.between = nn.Linear(width, width)
         self.mapping = mapping(appearance, mapped) if mapped else nn.Identity()
