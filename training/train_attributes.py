@@ -93,7 +93,7 @@ class Trainer:
         self.config, self.shots, self.template = config, shots, load_model(BODY)
         network = new_network(config, shots).channels_last()
         scales = {name: network.get_buffer(f"{name}_scale").clone() for name in SPACES.values()}
-        loss = AttributeLoss(config.weights, self.template, scales)
+        self.loss = loss = AttributeLoss(config.weights, self.template, scales)
 
         def loss_of(model: nn.Module, lesson: Lesson, step: int) -> Losses:
             pictures = lesson.pictures.contiguous(memory_format=torch.channels_last)
