@@ -160,11 +160,11 @@ def test_losses_fall_a_stopped_training_goes_on_and_a_bundle_ships(shots, templa
 
     before = losses()
     trainer.train()
+    kept = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     after = losses()
     assert after["total"] < 0.9 * before["total"]
     for name in ("shape", "exp", "illu", "rot", "options", "projection", "heat"):
         assert after[name] < before[name], name
-    kept = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     again = Trainer(config_of(60), tmp_path / "work", shots)
     again.train()
     assert all(torch.equal(value, kept[name]) for name, value in again.network.state_dict().items())
