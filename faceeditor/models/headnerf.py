@@ -126,9 +126,7 @@ class HeadNerf(nn.Module):
         the distances that a density of the kind ``distance`` corrects, where they are not the template's.
         """
         prior = prior or self._expected(codes)
-        shape, appearance = (
-            torch.cat([codes[n] for n in names if n in codes], dim=-1) for names in (SHAPE, APPEARANCE)
-        )
+        shape, appearance = (self._joined(codes, spaces) for spaces in (SHAPE, APPEARANCE))
         batch, height, width, _ = rays.directions.shape
         directions = rays.directions.flatten(1, 2)
         origins = rays.origins[:, None].expand_as(directions)
