@@ -11,6 +11,7 @@ from psygnal import SignalInstance
 
 from faceeditor.editing import controls
 from faceeditor.editing.document import Document, FaceId, new_id
+from faceeditor.editing.driving import driven
 from faceeditor.editing.edits import Edits
 from faceeditor.editing.views import Views
 from faceeditor.engine import exports
@@ -21,6 +22,7 @@ from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import Space
+from faceeditor.faces.performance import Performance
 from faceeditor.faces.scan import SCAN_SUFFIXES
 from faceeditor.files import project, recovery
 from faceeditor.files.provenance import Provenance
@@ -457,6 +459,38 @@ class Session(Edits, Views):
         """Records the way from one face to another to a .mp4 or .gif file."""
         ends = self.document[first], self.document[second]
         return self._film(exports.interpolation(*ends, frames), path, fps, size, background)
+
+    def watch_video(self, path: Path) -> Job[Performance]:
+        """Tells what the head in a video does, frame by frame; each :class:`~faceeditor.fitting.video.Sight` streams by
+        the job as soon as it was read. The result is as it was read, not smoothed.
+        """
+        from faceeditor.engine import driving
+
+        def work(step: Steps) -> Performance:
+            performance = driving.watch(self.engine.model, path, step)
+            if performance.gaps:
+                self._deliver(lambda: self.notice.emit(performance.gaps))
+            return performance
+
+        return self.engine.submit(f"Watch {path.name}", work)
+
+    def export_driven(
+        self,
+        face_id: FaceId,
+        performance: Performance,
+        path: Path,
+        *,
+        pose: bool = False,
+        size: int = 512,
+        background: Background = WHITE,
+    ) -> Job[Path]:
+        """Records a face doing what was seen in a video, with the head turned as there if ``pose``, to a .mp4 or .gif
+        file.
+        """
+        face = self.document[face_id].replace(camera=self.view(face_id))
+        spaces = self.spaces(face.model)
+        faces = [driven(face, spaces, performance, frame, pose=pose) for frame in range(len(performance))]
+        return self._film(faces, path, performance.fps, size, background)
 
     def _film(self, faces: list[Face], path: Path, fps: float, size: int, background: Background) -> Job[Path]:
         mark = self.provenance(faces[0], photo_shown=isinstance(background, np.ndarray))

@@ -279,6 +279,54 @@ def turntable(
     Answer(f"Recorded {frames} frames: {out}", facts).tell(json)
 
 
+def drive(
+    video: Annotated[Path, typer.Argument(help="A video with a face in it.")],
+    face: FaceIn,
+    out: Out,
+    pose: Annotated[bool, typer.Option("--pose", help="Turn the head as in the video, too.")] = False,
+    smoothing: Annotated[
+        float | None, typer.Option(help="Seconds to smooth over, 0 for none; 0.28 if not given.")
+    ] = None,
+    curves: Annotated[
+        Path | None, typer.Option(help="A .csv file to write the weights and angles of every frame to.")
+    ] = None,
+    size: Size = 512,
+    background: Background = "white",
+    set_: Assignments = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Give the expressions of a video to a face, frame by frame, and record it to a .mp4 or .gif file."""
+    from faceeditor.engine.exports import FILM_SUFFIXES, require_size, require_suffix
+    from faceeditor.engine.requests import background_of
+    from faceeditor.faces.performance import SMOOTHING, require_smoothing
+    from faceeditor.files.curves import require_curves, write_curves
+
+    over = SMOOTHING if smoothing is None else smoothing
+    require_suffix(out, FILM_SUFFIXES, "video")
+    require_size(size)
+    require_smoothing(over)
+    if curves is not None:
+        require_curves(curves)
+    with opened(device) as session:
+        face_id = _open(session, face, set_)
+        behind = background_of(background, session.document[face_id].origin.photo_srgb)
+        began = time.monotonic()
+        performance = follow(session, session.watch_video(video)).smoothed(over)
+        follow(session, session.export_driven(face_id, performance, out, pose=pose, size=size, background=behind))
+        if curves is not None:
+            write_curves(curves, performance)
+        facts = {
+            "out": str(out),
+            "frames": len(performance),
+            "frames_without_face": int((~performance.seen).sum()),
+            "fps": performance.fps,
+            "seconds": time.monotonic() - began,
+            **_mark(session, face_id),
+        }
+    Answer(f"{face.name} driven by {len(performance)} frames of {video.name}: {out}", facts).tell(json)
+
+
 def _open(session: "Session", path: Path, assignments: list[str] | None) -> str:
     face_id = session.open(path)
     _assign(session, face_id, assignments)
@@ -320,4 +368,4 @@ def _points(path: Path, shape: tuple[int, int]) -> "NDArray[np.float64]":
         raise UserError(f"{path} does not hold {shape[0]} landmarks of {shape[1]} numbers each ({error}).") from error
 
 
-COMMANDS: Final = (fit, random, edit, render, mesh, transfer, interpolate, turntable)
+COMMANDS: Final = (fit, random, edit, render, mesh, transfer, interpolate, turntable, drive)

@@ -6,7 +6,7 @@ import signal
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +85,7 @@ def read_video_facts(path: Path | str) -> VideoFacts:
     return VideoFacts(tuple(meta["size"]), float(meta["fps"]), float(meta["duration"]))
 
 
-def read_frames(path: Path | str) -> Iterator[Picture]:
+def read_frames(path: Path | str) -> Generator[Picture]:
     """Every frame (H, W, 3) uint8 sRGB, upright, one at a time. Raises like :func:`read_video_facts`."""
     frames = _decoder(path)
     width, height = next(frames)["size"]

@@ -1,0 +1,82 @@
+"""Videos become performances: one head is followed from frame to frame, and a look at each tells its expression."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceeditor.errors import UserError
+from faceeditor.faces.latents import Code, as_code
+from faceeditor.faces.layout import DIMS, EXPRESSION
+from faceeditor.faces.performance import Performance
+from faceeditor.fitting import alignment
+from faceeditor.fitting.portrait import LOOK, SURE, Look, PortraitReader, closer, find, placed
+from faceeditor.models.contract import AttributeEncoder
+
+Picture = NDArray[np.uint8]
+
+PATIENCE: Final = 32
+"""Most frames between two searches for a head that is lost; the search, which takes long, comes ever more rarely."""
+NO_FACE: Final = "No face was found in the video; take one in which a face is larger and clearer."
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What one frame shows: the ``expression`` (64,) and the ``pose``, yaw, pitch and roll in degrees."""
+
+    expression: Code
+    pose: tuple[float, float, float]
+
+
+class HeadTracker:
+    """Follows one head through the pictures it is shown: the most prominent one when it begins, or begins again."""
+
+    def __init__(self, reader: PortraitReader, encoder: AttributeEncoder) -> None:
+        self._reader, self._encoder = reader, encoder
+        self._look: Look | None = None
+        self._missed = 0
+
+    def see(self, picture_srgb: Picture, breathe: Callable[[], None] = lambda: None) -> Sight | None:
+        """What the head does in the next picture (H, W, 3); ``None`` when it cannot be seen. ``breathe`` is called
+        every few tenths of a second.
+        """
+        look = self._followed(picture_srgb) or self._searched(picture_srgb, breathe)
+        self._look, self._missed = look or self._look, 0 if look else self._missed + 1
+        return None if look is None else self._read(picture_srgb, look)
+
+    def _followed(self, picture: Picture) -> Look | None:
+        """Looks where the head was seen last."""
+        if self._look is None:
+            return None
+        look = closer(picture, self._reader, self._look)
+        return look if look.trust >= SURE else None
+
+    def _searched(self, picture: Picture, breathe: Callable[[], None]) -> Look | None:
+        """Searches the first picture without a head, the second, the fourth and so on."""
+        count = self._missed
+        due = count % PATIENCE == 0 if count >= PATIENCE else count & (count - 1) == 0
+        look = find(picture, self._reader, breathe) if due else None
+        return None if look is None else closer(picture, self._reader, look)
+
+    def _read(self, picture: Picture, look: Look) -> Sight:
+        transform = placed(self._reader, look)
+        codes, (camera,) = self._encoder.encode(alignment.warp(picture, transform, LOOK)[None])
+        turn = float(np.degrees(np.arctan2(transform[1, 0], transform[0, 0])))
+        return Sight(as_code(codes[EXPRESSION][0]), (camera.yaw, camera.pitch, camera.roll + turn))
+
+
+def performance(seen: Iterable[Sight | None], fps: float) -> Performance:
+    """All that was ``seen``, frame by frame; where nothing was, what was seen last before, or first at all. Raises
+    ``UserError`` when nothing ever was.
+    """
+    every = list(seen)
+    found = [number for number, sight in enumerate(every) if sight is not None]
+    if not found:
+        raise UserError(NO_FACE)
+    last = np.maximum.accumulate([number if sight is not None else found[0] for number, sight in enumerate(every)])
+    kept = [sight for sight in (every[number] for number in last) if sight is not None]
+    expressions = np.stack([sight.expression for sight in kept]).reshape(-1, DIMS[EXPRESSION])
+    poses = np.array([sight.pose for sight in kept])
+    return Performance(fps, expressions, poses, np.array([sight is not None for sight in every]))
