@@ -47,14 +47,18 @@ class Weights:
 @dataclass(frozen=True)
 class HeadNerfTraining:
     """One training: ``sizes`` of the model, one of :data:`SIZES`, and what ``model`` changes in them; ``codes`` are the
-    ``studio``'s own or ``learned`` from there; ``batch`` pictures a step, drawn
-    in ``short`` numbers, of 16 bits, where those are quicker.
+    ``studio``'s own or ``learned`` from there; ``batch`` pictures a step, of each a ``window`` of so many cells of the
+    map a side (0: all of it), drawn in ``short`` numbers, of 16 bits, where those are quicker.
+
+    What is drawn of many pictures teaches more than as much of a few: nearly all that one step gets wrong about a
+    picture is wrong about every part of it.
     """
 
     loop: LoopConfig
     sizes: str
     codes: Literal["studio", "learned"]
     batch: int
+    window: int = 0
     weights: Weights = field(default_factory=Weights)
     short: bool = True
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -78,29 +82,45 @@ class PictureStep(nn.Module):
     def __init__(self, model: HeadNerf, config: HeadNerfTraining, codes: HeadCodes) -> None:
         super().__init__()
         self.model, self.codes, self.weights, self.short = model, codes, config.weights, config.short
+        self.window = config.window or model.config.map
         self.perceptual = Perceptual.best() if config.weights.per else None
 
     def forward(self, batch: PicturedBatch) -> Losses:
         """Eq. 8 with its terms."""
         pictures = batch.pictures
         codes = self.codes(batch)
-        rays = Rays.stacked([self.model.rays(one.camera, self.model.config.map) for one in pictures])
+        windows = [self._somewhere() for _ in pictures]
+        sights = zip(pictures, windows, strict=True)
+        rays = Rays.stacked([self.model.rays(one.camera, self.model.config.map, window) for one, window in sights])
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.short):
             drawn = self.model(codes, rays, jitter=True)
-        true = torch.stack([one.srgb for one in pictures])
-        outline = torch.stack([one.alpha for one in pictures])[:, None]
+        cell = self.model.config.size // self.model.config.map
+        sights = zip(pictures, windows, strict=True)
+        rgba = torch.stack([_part(torch.cat([one.srgb, one.alpha[None]]), *window, cell) for one, window in sights])
+        true, outline = rgba[:, :3], rgba[:, 3:]
         terms = self._terms(drawn, true, outline) | {"dis": self.codes.strayed(batch)}
         weights = asdict(self.weights)
         return {"total": torch.stack([weights[name] * term for name, term in terms.items()]).sum(), **terms}
 
+    def _somewhere(self) -> tuple[slice, slice]:
+        """Rows and columns of a window of the map."""
+        top, left = torch.randint(self.model.config.map - self.window + 1, (2,)).tolist()
+        return slice(top, top + self.window), slice(left, left + self.window)
+
     def _terms(self, drawn: Picture, true: Tensor, outline: Tensor) -> dict[str, Tensor]:
         srgb = over_white(drawn)
-        coarse = functional.adaptive_avg_pool2d(outline, drawn.map.opacity.shape[-1])
+        coarse = functional.adaptive_avg_pool2d(outline, self.window)
         terms = {
             "data": (srgb - true).square().mean(),
             "outline": (drawn.alpha - outline).abs().mean() + (drawn.map.opacity - coarse).abs().mean(),
         }
         return terms if self.perceptual is None else {**terms, "per": self.perceptual(srgb, true)}
+
+
+def _part(picture: Tensor, rows: slice, columns: slice, cell: int) -> Tensor:
+    """The part of a ``picture`` (C, H, W) that the map's ``rows`` and ``columns`` are of, ``cell`` pixels each."""
+    across, down = (slice(one.start * cell, one.stop * cell) for one in (columns, rows))
+    return picture[:, down, across]
 
 
 def over_white(drawn: Picture) -> Tensor:
