@@ -17,6 +17,7 @@ from faceeditor.editing.views import Views
 from faceeditor.engine import exports
 from faceeditor.engine.engine import Engine, Loader
 from faceeditor.engine.jobs import Deliver, Job, Steps
+from faceeditor.engine.photo_desk import PhotoDesk
 from faceeditor.engine.requests import WHITE, Background, Drawn, DrawRequest, Show
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
@@ -34,11 +35,9 @@ from faceeditor.settings import Settings
 if TYPE_CHECKING:
     from faceeditor.faces.scan import Scan
     from faceeditor.files.depth import Intrinsics
-    from faceeditor.fitting.portrait import Portrait
     from faceeditor.fitting.scan_placing import Placement
 
 T = TypeVar("T")
-Box = tuple[float, float, float, float]
 
 SCAN_MODEL: Final = "imface-studio"
 """The model that scans are fitted with unless another is named."""
@@ -46,7 +45,7 @@ THUMBNAIL: Final = "thumbnail:"
 """Targets that begin so are drawn after the others and their pictures go into .face files."""
 
 
-class Session(Edits, Views):
+class Session(Edits, Views, PhotoDesk):
     """One open document and the engine that serves it.
 
     It belongs to one thread: verbs are called there, and all signals (the session's, the engine's, the jobs') arrive
@@ -66,6 +65,7 @@ class Session(Edits, Views):
         self.settings = settings or Settings.load()
         Edits.__init__(self, Document())
         Views.__init__(self, self.document)
+        PhotoDesk.__init__(self)
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._deliver: Deliver = deliver or self._inbox.put
         self.engine = Engine(
@@ -191,6 +191,11 @@ class Session(Edits, Views):
         return self._hashes[name]
 
     @property
+    def preferred_model(self) -> str:
+        """The model of faces that are asked for without naming one."""
+        return self.settings.model
+
+    @property
     def symmetric(self) -> bool:
         """Whether sliders of one side move those of the other."""
         return self.settings.symmetry
@@ -269,7 +274,9 @@ class Session(Edits, Views):
         return self._thumbnails.get(face_id)
 
     def import_any(self, paths: Iterable[Path]) -> tuple[FaceId | Job[FaceId], ...]:
-        """Opens .face and .faces files and begins to fit pictures and scans: what was dropped on the window."""
+        """Opens .face and .faces files, glances at pictures or else begins to fit them, and begins to fit scans: what
+        was dropped on the window.
+        """
         found: list[FaceId | Job[FaceId]] = []
         for path in paths:
             suffix = path.suffix.lower()
@@ -278,7 +285,8 @@ class Session(Edits, Views):
             elif suffix == project.SUFFIX:
                 found.append(self.open(path))
             else:
-                found.append(self.fit_scan(path) if suffix in SCAN_SUFFIXES else self.fit_photo(path))
+                fit = self.fit_scan if suffix in SCAN_SUFFIXES else self.glance if self.glances() else self.fit_photo
+                found.append(fit(path))
         return tuple(found)
 
     def duplicate(self, face_id: FaceId) -> FaceId:
@@ -326,38 +334,6 @@ class Session(Edits, Views):
         )
 
     # --- jobs --------------------------------------------------------------------------------------------------------
-
-    def find_head(
-        self, path: Path, *, box: Box | None = None, landmarks: NDArray[np.float64] | None = None
-    ) -> Job[tuple[NDArray[np.uint8], "Portrait"]]:
-        """The photo and the head found in it, for the artist to correct before :meth:`fit_photo`."""
-        return self.engine.submit(
-            f"Look at {path.name}", lambda step: exports.find_head(self.engine.model, path, box, landmarks, step)
-        )
-
-    def photo_qualities(self) -> tuple[str, ...]:
-        """What :meth:`fit_photo` knows with the models at hand, the quickest first."""
-        return exports.PHOTO_QUALITIES if exports.name_of(exports.ENCODER) else exports.QUALITIES
-
-    def fit_photo(
-        self,
-        path: Path,
-        *,
-        quality: str = "standard",
-        model: str | None = None,
-        box: Box | None = None,
-        landmarks: NDArray[np.float64] | None = None,
-    ) -> Job[FaceId]:
-        """Makes a face from a photo; previews stream by the job, and the face is added when it is done."""
-        name = model or self.settings.model
-
-        def work(step: Steps) -> FaceId:
-            face = exports.fit(self.engine.model, path, name, quality, box, landmarks, step)
-            face_id = new_id()
-            self._deliver(lambda: self._add_fitted(face, face_id))
-            return face_id
-
-        return self.engine.submit(f"Fit {path.name}", work)
 
     def place_scan(
         self, path: Path, *, marked: NDArray[np.float64] | None = None, intrinsics: "Intrinsics | None" = None

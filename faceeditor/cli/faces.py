@@ -38,12 +38,17 @@ RANDOM_SPACES: Final = ("identity", "skin", "hair")
 
 
 def fit(
-    source: Annotated[Path, typer.Argument(help="A picture with a face in it, or a 3D scan of one.")],
+    source: Annotated[
+        Path, typer.Argument(help="A picture with a face in it, a .face made from one, or a 3D scan of a face.")
+    ],
     out: Out,
     model: Model = None,
     quality: Annotated[
         str, typer.Option(help="draft, standard or best; for a photo also glance, at once.")
     ] = "standard",
+    face: Annotated[
+        int | None, typer.Option(help="Which of several faces in a photo, counted from the left; 1 is the first.")
+    ] = None,
     box: Annotated[str | None, typer.Option(help="The face's box in photo pixels: left,top,right,bottom.")] = None,
     landmarks: Annotated[
         Path | None,
@@ -58,27 +63,37 @@ def fit(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Make a face from a photo or from a 3D scan."""
+    """Make a face from a photo or from a 3D scan, or fit a face to its photo anew; what was edited since stays."""
+    from faceeditor.engine.photos import Photo
     from faceeditor.faces.scan import SCAN_SUFFIXES
+    from faceeditor.files.project import SUFFIX
 
     face_path(out)
+    known = source.suffix.lower() == SUFFIX
     is_scan = intrinsics is not None or source.suffix.lower() in SCAN_SUFFIXES
     corners = None if box is None else _box(box)
     points = None if landmarks is None else _points(landmarks, (5, 3) if is_scan else (68, 2))
+    if face is not None and (is_scan or known):
+        raise UserError("Only photos can show several faces; leave --face out.")
+    if model is not None and known:
+        raise UserError("A face keeps its model when it is fitted anew; leave --model out.")
     with opened(device) as session:
         began = time.monotonic()
-        job = (
-            session.fit_scan(source, quality=quality, model=model, marked=points, intrinsics=_intrinsics(intrinsics))
-            if is_scan
-            else session.fit_photo(source, quality=quality, model=model, box=corners, landmarks=points)
-        )
+        if is_scan:
+            camera = _intrinsics(intrinsics)
+            job = session.fit_scan(source, quality=quality, model=model, marked=points, intrinsics=camera)
+        elif known:
+            job = session.refine(session.open(source), quality=quality, box=corners, landmarks=points)
+        else:
+            photo = Photo(source, corners, points, face)
+            job = session.fit_photo(photo, quality=quality, model=model)
         face_id = follow(session, job)
         session.save(face_id, out)
         seconds = time.monotonic() - began
-        face = session.document[face_id]
-    figures = dict(face.origin.figures)
-    placed = {} if face.origin.placement is None else face.origin.placement.document()
-    facts = {"out": str(out), "model": face.model, **figures, **placed, "seconds": seconds}
+        made = session.document[face_id]
+    figures = dict(made.origin.figures)
+    placed = {} if made.origin.placement is None else made.origin.placement.document()
+    facts = {"out": str(out), "model": made.model, **figures, **placed, "seconds": seconds}
     told = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items() if name != "seconds")
     Answer(f"Fitted {source.name} in {seconds:.1f} s ({told}): {out}", facts).tell(json)
 

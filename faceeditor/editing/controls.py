@@ -12,7 +12,7 @@ import numpy as np
 
 from faceeditor.errors import UserError
 from faceeditor.faces.face import DETAIL_AMOUNT, Face
-from faceeditor.faces.latents import Choice, Code, Direction, Space, as_code
+from faceeditor.faces.latents import Choice, Code, Codes, Direction, Space, as_code
 from faceeditor.faces.layout import LIGHT, mirror_name
 
 Spaces = Mapping[str, Space]
@@ -221,6 +221,17 @@ def changed(face: Face, original: Face, spaces: Spaces) -> frozenset[str]:
                 different.add(direction.key)
         different |= {control.key for control in space.choices if control.read(new) != control.read(old)}
     return frozenset(different)
+
+
+def carried(edited: Face, start: Codes, onto: Face, spaces: Spaces) -> Face:
+    """``onto`` with every slider and choice that ``edited`` has moved away from ``start`` standing where it has it."""
+    for key in sorted(changed(edited, edited.replace(codes=start), spaces)):
+        _, control = find(spaces, key)
+        if isinstance(control, Choice):
+            onto = set_choice(onto, spaces, key, choice(edited, spaces, key))
+        else:
+            onto = set_slider(onto, spaces, key, value(edited, spaces, key))
+    return onto
 
 
 def check_codes(face: Face, spaces: Spaces) -> Face:

@@ -1,13 +1,11 @@
 """What jobs do on the inference thread: pictures, meshes and films to files, photos to faces."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from faceeditor.editing.transfer import blend
 from faceeditor.engine.engine import able
@@ -18,34 +16,23 @@ from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Code
 from faceeditor.faces.layout import ARKIT, EXPRESSION, EXPRESSION_COMPONENTS
 from faceeditor.faces.mesh import Mesh
-from faceeditor.files.images import read_image_srgb, write_exr, write_image
+from faceeditor.files.images import write_exr, write_image
 from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
 from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Frame, RadianceModel, SurfaceModel
 
-if TYPE_CHECKING:
-    from faceeditor.fitting.portrait import Portrait
-    from faceeditor.fitting.progress import FitProgress
-
-# Fitting is imported by the first fit and not before, for the sake of a quick start.
-
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
 MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
 FILM_SUFFIXES: Final = (".mp4", ".gif")
 QUALITIES: Final = ("draft", "standard", "best")
-GLANCE: Final = "glance"
-"""The quality of photos that is no fit: what one look tells."""
-PHOTO_QUALITIES: Final = (GLANCE, *QUALITIES)
 SMALLEST, LARGEST = 16, 4096
 
 READER: Final = "portrait"
 """The architecture of the bundle that finds heads in photos."""
 ENCODER: Final = "attributes"
 """The architecture of the bundle that tells a face at one glance."""
-FIRST_SIGHT: Final = 256
-"""Pixels of the picture of what that tells."""
 
 SWING: Final = 60.0
 """Degrees to either side that a turntable shows: models are trained on the front half."""
@@ -152,68 +139,6 @@ def film(
             step(index / len(faces), f"Frame {index + 1} of {len(faces)}")
             add(compose(_frame(model, face, size), background))
     return path
-
-
-def find_head(
-    model_of: Callable[[str], Any],
-    path: Path,
-    box: tuple[float, float, float, float] | None,
-    landmarks: NDArray[np.float64] | None,
-    step: Steps,
-) -> tuple[NDArray[np.uint8], "Portrait"]:
-    """The photo (H, W, 3) at ``path`` and the head that was found in it, with the artist's corrections."""
-    from faceeditor.fitting.portrait import analyse
-
-    step(0.0, "Reading the photo")
-    photo = read_image_srgb(path)
-    step(0.02, "Finding the face", photo)
-    reader = model_of(reader_name())
-    return photo, analyse(photo, reader, box=box, landmarks=landmarks, breathe=lambda: step(0.02))
-
-
-def fit(
-    model_of: Callable[[str], Any],
-    path: Path,
-    name: str,
-    quality: str,
-    box: tuple[float, float, float, float] | None,
-    landmarks: NDArray[np.float64] | None,
-    step: Steps,
-) -> Face:
-    """Finds the head in the photo at ``path`` and fits the model ``name`` to it; streams pictures by ``step``, the
-    first of them of what one glance tells, if there is a model for that. With the quality ``glance`` that is all.
-
-    ``box`` and ``landmarks`` (68, 2) are the artist's corrections in photo pixels.
-    """
-    from faceeditor.fitting.glance import at_first_sight, glance, over_photo, understands
-    from faceeditor.fitting.photo import fit_photo
-
-    require_quality(quality, PHOTO_QUALITIES)
-    chosen, encoder = model_of(name), _encoder(model_of, needed=quality == GLANCE)
-    _, portrait = find_head(model_of, path, box, landmarks, step)
-    model = able(chosen, "fitting")
-    step(0.05, "Fitting", portrait.crop_srgb)
-
-    def on_step(progress: "FitProgress") -> None:
-        step(0.05 + 0.95 * progress.fraction, progress.message, progress.picture_srgb)
-
-    if quality == GLANCE:
-        face = glance(portrait, encoder, model)
-    else:
-        if encoder is not None and understands(model):
-            first = at_first_sight(portrait, encoder, model)
-            step(0.05, "At first sight", over_photo(first, portrait, model, FIRST_SIGHT))
-        with torch.enable_grad():
-            face = fit_photo(portrait, model, quality=quality, on_step=on_step, cancelled=lambda: False)
-    return face.replace(name=path.stem, origin=replace(face.origin, source=path.name))
-
-
-def _encoder(model_of: Callable[[str], Any], *, needed: bool) -> Any:
-    """The model that tells a face at one glance, or ``None``. Raises ``UserError`` when it is ``needed``."""
-    name = name_of(ENCODER)
-    if name is None and needed:
-        raise UserError(f"The model that a glance needs is not installed; choose {', '.join(QUALITIES)}.")
-    return None if name is None else able(model_of(name), "attributes")
 
 
 def require_quality(quality: str, qualities: Sequence[str] = QUALITIES) -> None:

@@ -24,13 +24,15 @@ class Origin:
 
     ``source`` names the file or the seed; ``photo_srgb`` is the aligned square crop (H, W, 3) uint8 that was fitted,
     or ``None``. ``figures`` are the fit's measures (``psnr``, ``ssim``, ``landmark_error_percent``, ``seconds``).
-    For a scan, ``placement`` brings it to head space, and ``scan_points`` (N, 3) float32 are points of its face there.
+    ``codes`` are those that the photo told, before the artist changed any. For a scan, ``placement`` brings it to head
+    space, and ``scan_points`` (N, 3) float32 are points of its face there.
     """
 
     kind: str = "sample"
     source: str = ""
     photo_srgb: NDArray[np.uint8] | None = field(default=None, compare=False)
     figures: Mapping[str, float] = field(default_factory=dict)
+    codes: Codes | None = field(default=None, compare=False)
     placement: Similarity | None = field(default=None, compare=False)
     scan_points: NDArray[np.float32] | None = field(default=None, compare=False)
 

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from faceeditor.faces.layout import DIMS
+
 Code = NDArray[np.float32]
 """One code: a flat vector (dims,) in the units of its space."""
 
@@ -169,3 +171,8 @@ class Space:
 def interpolate(first: Codes, second: Codes, amount: float) -> dict[str, Code]:
     """Codes ``amount`` of the way from ``first`` to ``second``, space by space; both must have the same spaces."""
     return {name: as_code(code + np.float32(amount) * (second[name] - code)) for name, code in first.items()}
+
+
+def in_studio_coordinates(spaces: Mapping[str, Space]) -> bool:
+    """Whether a model of these spaces draws from the studio's coordinates, which is what encoders tell."""
+    return {name: space.dims for name, space in spaces.items()} == DIMS

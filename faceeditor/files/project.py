@@ -1,7 +1,8 @@
 """The .face file: one face, exactly; and the .faces file: a whole gallery.
 
 A .face is a zip of ``face.json`` (format and program version, model and its hash, camera, origin, notes),
-``codes.safetensors``, and where the face has them ``refinement.safetensors``, ``scan.safetensors`` (points of the scan
+``codes.safetensors``, and where the face has them ``refinement.safetensors``, ``told.safetensors`` (the codes that its
+photo told), ``scan.safetensors`` (points of the scan
 it was fitted to), ``photo.png`` (lossless) and ``thumbnail.png``. Arrays come back bit for bit. A .faces is a zip of
 .face files with ``gallery.json`` telling their order.
 """
@@ -26,7 +27,7 @@ import faceeditor
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
-from faceeditor.faces.latents import as_code
+from faceeditor.faces.latents import Codes, as_code
 from faceeditor.faces.similarity import Similarity
 from faceeditor.files.atomic import require_file, write_bytes
 
@@ -122,6 +123,8 @@ def face_bytes(file: FaceFile) -> bytes:
     members = {"face.json": _json(description), "codes.safetensors": _arrays(face.codes)}
     if face.refinement:
         members["refinement.safetensors"] = _arrays(face.refinement)
+    if face.origin.codes is not None:
+        members["told.safetensors"] = _arrays(face.origin.codes)
     if face.origin.scan_points is not None:
         members["scan.safetensors"] = _arrays({"points": face.origin.scan_points})
     if face.origin.photo_srgb is not None:
@@ -136,13 +139,10 @@ def face_from_bytes(data: bytes, name: str) -> FaceFile:
     members = _unzip(data, name, "face.json")
     with _damage(name):
         found = _Description.model_validate(migrate(_parse(members["face.json"], name), name))
-        codes = {space: as_code(code) for space, code in load(members["codes.safetensors"]).items()}
-        if not all(np.isfinite(code).all() for code in codes.values()):
-            raise ValueError("a code is not finite")
         face = Face(
             name=found.name,
             model=found.model,
-            codes=codes,
+            codes=_codes(members["codes.safetensors"]),
             camera=Camera(**found.camera.model_dump()),
             origin=_origin(found.origin, members),
             refinement=load(members["refinement.safetensors"]) if "refinement.safetensors" in members else {},
@@ -158,9 +158,17 @@ def _origin(found: _Origin, members: Mapping[str, bytes]) -> Origin:
         source=found.source,
         photo_srgb=_picture(members["photo.png"]) if "photo.png" in members else None,
         figures=found.figures,
+        codes=_codes(members["told.safetensors"]) if "told.safetensors" in members else None,
         placement=None if found.placement is None else Similarity.from_document(found.placement),
         scan_points=_points(load(members["scan.safetensors"])["points"]) if "scan.safetensors" in members else None,
     )
+
+
+def _codes(data: bytes) -> Codes:
+    codes = {space: as_code(code) for space, code in load(data).items()}
+    if not all(np.isfinite(code).all() for code in codes.values()):
+        raise ValueError("a code is not finite")
+    return codes
 
 
 def _points(points: NDArray[Any]) -> NDArray[np.float32]:

@@ -22,6 +22,10 @@ STEADY: Final = np.r_[points.CHIN, points.RIGHT_BROW.start : points.COUNT]
 """Landmarks that place the crop: all but the jaw line, whose points slide along the cheek as the head turns."""
 
 
+_REACH: Final = 3
+"""Blocks around what a crop shows that its interpolation may look at."""
+
+
 def compose(scale: float, degrees: float, source: Array, target: Array) -> Array:
     """The similarity (3, 3) that turns clockwise on the screen by ``degrees``, scales, and sends ``source`` (2,) to
     ``target`` (2,).
@@ -70,6 +74,7 @@ def similarity(source: Array, target: Array, weights: Array | None = None) -> Ar
 def warp(picture: NDArray[np.uint8], transform: Array, size: int) -> NDArray[np.uint8]:
     """The (size, size, C) crop of ``picture`` (H, W, C) under ``transform``; beyond its edge the edge goes on."""
     shrink = max(1, int(1 / scale_of(transform)))
+    picture, transform = _part(picture, transform, size, shrink)
     if shrink > 1:
         picture = _reduced(picture, shrink)
         transform = transform @ np.diag([shrink, shrink, 1.0])
@@ -80,6 +85,19 @@ def warp(picture: NDArray[np.uint8], transform: Array, size: int) -> NDArray[np.
     where = torch.from_numpy(grid.astype(np.float32))[None]
     crop = functional.grid_sample(image, where, mode="bicubic", padding_mode="border", align_corners=False)
     return crop[0].permute(1, 2, 0).round_().clamp_(0, 255).to(torch.uint8).numpy()
+
+
+def _part(picture: NDArray[np.uint8], transform: Array, size: int, shrink: int) -> tuple[NDArray[np.uint8], Array]:
+    """All of ``picture`` that its crop shows, in whole blocks of ``shrink`` pixels, and that part's own transform."""
+    height, width = picture.shape[:2]
+    corners = move(inverted(transform), np.array([[0.0, 0], [size, 0], [0, size], [size, size]]))
+    low = np.floor(corners.min(0) / shrink).astype(np.int64) - _REACH
+    high = np.ceil(corners.max(0) / shrink).astype(np.int64) + _REACH
+    blocks = np.array([-(-width // shrink), -(-height // shrink)])
+    left, top = np.clip(low, 0, blocks - 1) * shrink
+    right, bottom = np.clip(high, 1, blocks) * shrink
+    part = picture[top : max(bottom, top + shrink), left : max(right, left + shrink)]
+    return part, transform @ compose(1.0, 0.0, np.zeros(2), np.array([left, top], np.float64))
 
 
 def _reduced(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -44,12 +44,28 @@ class FaceBox:
         """The upright box that an artist drew."""
         return cls((left + width / 2, top + height / 2), max(width, height))
 
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom, were it upright."""
+        (x, y), half = self.centre, self.side / 2
+        return x - half, y - half, x + half, y + half
+
     def crop_transform(self, size: int) -> Array:
         """Photo -> square crop of ``size`` pixels that shows about what the default camera would."""
         camera = Camera()
         scale = BOX_METRES * camera.focal / camera.distance * size / self.side
         target = camera.project(BOX_CENTRE[None], size, size)[0]
         return compose(scale, self.turn, np.array(self.centre), target)
+
+
+def box_of_crop(size: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the face in a crop of ``size`` pixels that shows a head as the default camera
+    would.
+    """
+    camera = Camera()
+    x, y = camera.project(BOX_CENTRE[None], size, size)[0]
+    half = BOX_METRES * camera.focal / camera.distance * size / 2
+    return float(x - half), float(y - half), float(x + half), float(y + half)
 
 
 @lru_cache(maxsize=1)

@@ -7,28 +7,22 @@ from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
 from faceeditor.faces.face import Face, Origin
-from faceeditor.faces.latents import as_code
-from faceeditor.faces.layout import DIMS
+from faceeditor.faces.latents import as_code, in_studio_coordinates
 from faceeditor.fitting.measures import measure
-from faceeditor.fitting.portrait import Portrait
+from faceeditor.fitting.portrait import Crop, Portrait
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import AttributeEncoder, FittableModel, Model
 
 
-def understands(model: Model) -> bool:
-    """Whether ``model`` draws from the studio's coordinates, which is what encoders tell."""
-    return {name: space.dims for name, space in model.spaces.items()} == DIMS
-
-
-def at_first_sight(portrait: Portrait, encoder: AttributeEncoder, model: Model) -> Face:
-    """The face of ``model`` that ``encoder`` sees in ``portrait``, through the camera that it sees it from; ``origin``
-    holds the crop. Raises ``UserError`` when the model's codes are not the studio's coordinates.
+def at_first_sight(crop: Crop, encoder: AttributeEncoder, model: Model) -> Face:
+    """The face of ``model`` that ``encoder`` sees in ``crop``, through the camera that it sees it from; ``origin``
+    holds the picture. Raises ``UserError`` when the model's codes are not the studio's coordinates.
     """
-    if not understands(model):
+    if not in_studio_coordinates(model.spaces):
         raise UserError(f"{model.name} does not understand what a glance tells; choose another model or quality.")
-    told, cameras = encoder.encode(portrait.crop_srgb[None])
+    told, cameras = encoder.encode(crop.crop_srgb[None])
     codes = {name: as_code(told[name][0]) for name in model.spaces}
-    return Face("", model.name, codes, cameras[0], Origin("photo", "", portrait.crop_srgb))
+    return Face("", model.name, codes, cameras[0], Origin("photo", "", crop.crop_srgb))
 
 
 def glance(portrait: Portrait, encoder: AttributeEncoder, model: FittableModel) -> Face:

@@ -1,7 +1,8 @@
 """Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,9 +17,6 @@ from faceeditor.fitting.detection import FaceBox, candidates, everywhere
 from faceeditor.fitting.matting import drawn_to_edges, whole
 from faceeditor.models.portrait import Reading
 
-PASSES: Final = 2
-"""How often a head that was found is read again, each time from a better placed crop; the last time thoroughly."""
-
 SURE: Final = 0.3
 """The trust from which a candidate is believed to be a head when nothing better is found."""
 
@@ -28,13 +26,29 @@ CONTENT: Final = 0.6
 MOST: Final = 8
 """How many candidates of one search are looked at."""
 
+AT_ONCE: Final = 4
+"""How many candidates are read at once."""
+
+THOROUGH: Final = 6
+"""How many searches are made for all heads of a picture: all but those for turned small ones and heads that lie."""
+
 TOLERANCE: Final = 0.02
 """A landmark's confidence is the probability that it lies within this fraction of the crop's side."""
 
 LOOK: Final = 256
 """Pixels of the crops that are read."""
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a face, brows to chin, in photo pixels."""
+
 NO_FACE: Final = "No face was found in the picture; draw a box around the face by hand, or take a larger, clearer one."
+
+
+class NoFaceError(UserError):
+    """There is no face in a picture."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_FACE)
 
 
 class PortraitReader(Protocol):
@@ -53,19 +67,34 @@ class PortraitReader(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
+class Crop:
     """A head found in a photo and cropped to a square of S pixels, upright and never stretched.
 
     ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
-    similarity; ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask
+    similarity; ``alone`` is false when another head was seen on the way to it.
+    """
+
+    crop_srgb: NDArray[np.uint8]
+    transform: Array
+    alone: bool = field(default=True, kw_only=True)
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+        return len(self.crop_srgb)
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait(Crop):
+    """A crop and all that was read in it.
+
+    ``landmarks`` (68, 2) crop pixels with ``confidence`` (68,) in [0, 1]; ``mask`` (S, S) float32 soft mask
     of head, hair and neck, and ``hair`` (S, S) of the hair alone; ``styles`` (STYLES,) probabilities of the hair
     styles, bald first; ``inside`` (S, S) bool, where the crop shows the photo; ``pose`` yaw, pitch and roll in
     degrees as :class:`Camera` means them; ``box`` left, top, right, bottom of the face in photo pixels;
     ``presence`` the probability that this is a head.
     """
 
-    crop_srgb: NDArray[np.uint8]
-    transform: Array
     landmarks: Array
     confidence: Array
     mask: NDArray[np.float32]
@@ -73,13 +102,8 @@ class Portrait:
     styles: Array
     inside: NDArray[np.bool_]
     pose: tuple[float, float, float]
-    box: tuple[float, float, float, float]
+    box: Box
     presence: float
-
-    @property
-    def size(self) -> int:
-        """Side of the crop in pixels."""
-        return len(self.crop_srgb)
 
     @property
     def photo_landmarks(self) -> Array:
@@ -93,8 +117,8 @@ class Portrait:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
-    """One candidate: the transform of its crop of ``LOOK`` pixels, and what was read there (N = 1)."""
+class Look:
+    """One candidate: the ``transform`` of its crop of ``LOOK`` pixels, and the ``reading`` of it (N = 1)."""
 
     transform: Array
     reading: Reading
@@ -106,7 +130,13 @@ class _Look:
 
     @property
     def pose(self) -> tuple[float, float, float]:
+        """Yaw, pitch and roll in degrees, as the crop shows the head."""
         return alignment.pose_of(self.reading.rotation[0])
+
+    @property
+    def box(self) -> Box:
+        """Left, top, right and bottom of the face, brows to chin, in photo pixels."""
+        return _box(alignment.move(alignment.inverted(self.transform), self.reading.landmarks[0]))
 
 
 def confidence(spread: Array, size: int) -> Array:
@@ -120,7 +150,7 @@ def analyse(
     photo_srgb: NDArray[np.uint8],
     reader: PortraitReader,
     *,
-    box: tuple[float, float, float, float] | None = None,
+    box: Box | None = None,
     landmarks: NDArray[np.floating[Any]] | None = None,
     size: int = 512,
     breathe: Callable[[], None] = lambda: None,
@@ -135,11 +165,35 @@ def analyse(
     if landmarks is not None:
         look = _from_landmarks(photo_srgb, reader, _checked(landmarks))
         return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
-    look = _find(photo_srgb, reader, breathe) if box is None else _from_box(photo_srgb, reader, box)
-    for number in range(PASSES):
-        breathe()
-        look = _closer(photo_srgb, reader, look, thorough=number == PASSES - 1)
-    return _portrait(photo_srgb, reader, look, size, None)
+    transform, alone = _located(photo_srgb, reader, box, breathe)
+    breathe()
+    look = _look(photo_srgb, reader, transform, thorough=True)
+    return _portrait(photo_srgb, reader, look, size, None, alone=alone)
+
+
+def cropped(
+    photo_srgb: NDArray[np.uint8],
+    reader: PortraitReader,
+    *,
+    box: Box | None = None,
+    size: int = 512,
+    breathe: Callable[[], None] = lambda: None,
+) -> Crop:
+    """The very crop of :func:`analyse`, without what takes most of its time: reading it."""
+    transform, alone = _located(photo_srgb, reader, box, breathe)
+    transform = _larger(size) @ transform
+    return Crop(alignment.warp(photo_srgb, transform, size), transform, alone=alone)
+
+
+def _located(
+    photo: NDArray[np.uint8], reader: PortraitReader, box: Box | None, breathe: Callable[[], None]
+) -> tuple[Array, bool]:
+    """Where the crop of ``LOOK`` pixels is to be taken, and whether its head is the only one that was seen."""
+    looks = survey(photo, reader, breathe) if box is None else [_from_box(photo, reader, box)]
+    if not looks:
+        raise NoFaceError
+    breathe()
+    return placed(reader, closer(photo, reader, looks[0])), len(looks) == 1
 
 
 def _checked(landmarks: NDArray[np.floating[Any]]) -> Array:
@@ -149,44 +203,98 @@ def _checked(landmarks: NDArray[np.floating[Any]]) -> Array:
     return given
 
 
-def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array, *, thorough: bool = False) -> _Look:
-    return _Look(transform, reader.read(alignment.warp(photo, transform, LOOK)[None], thorough=thorough))
+def _look(photo: NDArray[np.uint8], reader: PortraitReader, transform: Array, *, thorough: bool = False) -> Look:
+    return Look(transform, reader.read(alignment.warp(photo, transform, LOOK)[None], thorough=thorough))
 
 
-def _closer(photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, *, thorough: bool = False) -> _Look:
-    """The same head from a crop that was placed by what has been read of it."""
-    step = alignment.upright(look.reading.landmarks[0], reader.landmarks_3d, look.pose, LOOK)
-    return _look(photo, reader, step @ look.transform, thorough=thorough)
+def placed(reader: PortraitReader, look: Look) -> Array:
+    """The transform (3, 3) of the crop of ``LOOK`` pixels that shows a head upright by what has been read of it."""
+    return alignment.upright(look.reading.landmarks[0], reader.landmarks_3d, look.pose, LOOK) @ look.transform
 
 
-def _best(photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox]) -> _Look:
-    """The candidate that is most likely a head and stands out by its size."""
+def closer(photo: NDArray[np.uint8], reader: PortraitReader, look: Look, *, thorough: bool = False) -> Look:
+    """The same head, in the same photo or the next one of a video, from a crop :func:`placed` by ``look``."""
+    return _look(photo, reader, placed(reader, look), thorough=thorough)
+
+
+def _ranked(
+    photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox], breathe: Callable[[], None]
+) -> list[Look]:
+    """The candidates, that which is most likely a head and stands out by its size first and looked at more closely."""
+    looks = _looks(photo, reader, boxes, breathe)
+    rank = [look.trust * np.sqrt(box.side) for look, box in zip(looks, boxes, strict=True)]
+    first, *others = (looks[index] for index in np.argsort(rank)[::-1])
+    return [closer(photo, reader, first), *others]
+
+
+def _looks(
+    photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox], breathe: Callable[[], None]
+) -> list[Look]:
     transforms = [box.crop_transform(LOOK) for box in boxes]
-    reading = reader.read(np.stack([alignment.warp(photo, transform, LOOK) for transform in transforms]))
-    trust = reading.presence * confidence(reading.spread, LOOK).mean(1)
-    sides = np.array([box.side for box in boxes])
-    best = int(np.argmax(trust * np.sqrt(sides)))
-    return _closer(photo, reader, _look(photo, reader, transforms[best]))
+    looks: list[Look] = []
+    while len(looks) < len(boxes):
+        breathe()
+        some = transforms[len(looks) :][:AT_ONCE]
+        reading = reader.read(np.stack([alignment.warp(photo, transform, LOOK) for transform in some]))
+        looks += [Look(transform, reading.one(index)) for index, transform in enumerate(some)]
+    return looks
 
 
-def _find(photo: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[], None]) -> _Look:
-    best: _Look | None = None
+def find(photo: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[], None]) -> Look | None:
+    """The most prominent head of ``photo``, if there is one. ``breathe`` is called every few tenths of a second."""
+    return next(iter(survey(photo, reader, breathe)), None)
+
+
+def survey(photo: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[], None]) -> list[Look]:
+    """The most prominent head of ``photo``, then others that were certainly seen on the way to it; :func:`heads` looks
+    for all of them.
+    """
+    best: list[Look] = []
     for boxes in candidates(photo):
         breathe()
         if boxes:
-            look = _best(photo, reader, boxes[:MOST])
-            if best is None or look.trust > best.trust:
-                best = look
-            if best.trust >= CONTENT:
-                return best
-    if best is None or best.trust < SURE:
-        best = _best(photo, reader, everywhere(photo))
-    if best.trust < SURE:
-        raise UserError(NO_FACE)
-    return best
+            looks = _ranked(photo, reader, boxes[:MOST], breathe)
+            if not best or looks[0].trust > best[0].trust:
+                best = looks
+            if best[0].trust >= CONTENT:
+                break
+    if not best or best[0].trust < SURE:
+        best = _ranked(photo, reader, everywhere(photo), breathe)
+    return distinct([best[0], *(look for look in best[1:] if look.trust >= CONTENT)]) if best[0].trust >= SURE else []
 
 
-def _from_box(photo: NDArray[np.uint8], reader: PortraitReader, box: tuple[float, float, float, float]) -> _Look:
+def distinct(looks: list[Look]) -> list[Look]:
+    """Without those whose face's middle lies in the face of an earlier one."""
+    kept: list[Look] = []
+    for look in looks:
+        if not any(_holds(other.box, look.box) for other in kept):
+            kept.append(look)
+    return kept
+
+
+def heads(
+    photo_srgb: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[], None] = lambda: None
+) -> list[Box]:
+    """The face of every head of ``photo_srgb`` (H, W, 3) that can be told from others, from left to right; a box is
+    what :func:`analyse` takes. Searches on when the most prominent one is found, and so takes some seconds.
+    """
+    known: list[Look] = []
+    for boxes in islice(candidates(photo_srgb), THOROUGH):
+        new = [box for box in boxes[:MOST] if not any(_holds(look.box, box.corners) for look in known)]
+        for look in _looks(photo_srgb, reader, new, breathe):
+            breathe()
+            near = closer(photo_srgb, reader, look) if look.trust >= SURE else look
+            known = distinct([*known, near] if near.trust >= CONTENT else known)
+    return sorted(look.box for look in known or survey(photo_srgb, reader, breathe))
+
+
+def _holds(box: Box, other: Box) -> bool:
+    """Whether the middle of ``other`` lies in ``box``."""
+    x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+def _from_box(photo: NDArray[np.uint8], reader: PortraitReader, box: Box) -> Look:
     left, top, right, bottom = box
     height, width = photo.shape[:2]
     if not (left < right and top < bottom and right > 0 and bottom > 0 and left < width and top < height):
@@ -194,29 +302,44 @@ def _from_box(photo: NDArray[np.uint8], reader: PortraitReader, box: tuple[float
     return _look(photo, reader, FaceBox.around(left, top, right - left, bottom - top).crop_transform(LOOK))
 
 
-def _from_landmarks(photo: NDArray[np.uint8], reader: PortraitReader, landmarks: Array) -> _Look:
+def _from_landmarks(photo: NDArray[np.uint8], reader: PortraitReader, landmarks: Array) -> Look:
     """Crop and pose that follow from the artist's landmarks alone."""
     pose = alignment.pose_from_landmarks(landmarks, reader.landmarks_3d, (0.0, 0.0, 0.0))
     return _look(photo, reader, alignment.upright(landmarks, reader.landmarks_3d, pose, LOOK), thorough=True)
 
 
+def _larger(size: int) -> Array:
+    """From a crop of ``LOOK`` pixels to one of ``size``."""
+    return np.diag([size / LOOK, size / LOOK, 1.0])
+
+
+def _box(landmarks: Array) -> Box:
+    steady = landmarks[alignment.STEADY]
+    (left, top), (right, bottom) = steady.min(0), steady.max(0)
+    return float(left), float(top), float(right), float(bottom)
+
+
 def _portrait(
-    photo: NDArray[np.uint8], reader: PortraitReader, look: _Look, size: int, given: Array | None
+    photo: NDArray[np.uint8],
+    reader: PortraitReader,
+    look: Look,
+    size: int,
+    given: Array | None,
+    *,
+    alone: bool = True,
 ) -> Portrait:
-    reading = look.reading
-    larger = np.diag([size / LOOK, size / LOOK, 1.0])
+    reading, larger = look.reading, _larger(size)
     transform = larger @ look.transform
     crop = alignment.warp(photo, transform, size)
     inside = alignment.seen(photo.shape, transform, size)
     found = alignment.move(larger, reading.landmarks[0]) if given is None else alignment.move(transform, given)
     pose = look.pose if given is None else alignment.pose_from_landmarks(found, reader.landmarks_3d, look.pose)
-    face = alignment.move(alignment.inverted(transform), found)[alignment.STEADY]
-    (left, top), (right, bottom) = face.min(0), face.max(0)
     mask = whole(drawn_to_edges(reading.mask[0], crop) * inside)
     hair = np.minimum(drawn_to_edges(reading.hair[0], crop), mask)
     return Portrait(
         crop_srgb=crop,
         transform=transform,
+        alone=alone,
         landmarks=found,
         confidence=confidence(reading.spread[0], LOOK) if given is None else np.ones(points.COUNT),
         mask=mask,
@@ -224,6 +347,6 @@ def _portrait(
         styles=reading.style[0],
         inside=inside,
         pose=pose,
-        box=(float(left), float(top), float(right), float(bottom)),
+        box=_box(alignment.move(alignment.inverted(transform), found)),
         presence=float(reading.presence[0]),
     )

@@ -8,7 +8,7 @@ et al., "On the Continuity of Rotation Representations in Neural Networks", 2019
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -83,6 +83,11 @@ class Reading:
     style: NDArray[np.float64]
     rotation: NDArray[np.float64]
     presence: NDArray[np.float64]
+
+    def one(self, index: int) -> Self:
+        """What was read from the picture ``index``, as of one picture."""
+        part = slice(index, index + 1)
+        return type(self)(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
 
 
 def rotation_from_six(six: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import skimage.data
 from PIL import Image
 
 from faceeditor.engine import exports
+from faceeditor.engine.jobs import Cancelled
 from faceeditor.files.project import read_face
 from faceeditor.models.catalogue import catalogue
 from faceeditor.session import Session
@@ -40,7 +41,12 @@ def test_a_photo_becomes_a_face_at_one_glance(line, photo, tmp_path, user_home):
 def test_without_an_encoder_a_glance_is_refused_and_not_offered(line, photo, tmp_path, blind):
     said = line.refused("fit", photo, "--out", tmp_path / "a.face", "--quality", "glance")
     assert said == "The model that a glance needs is not installed; choose draft, standard, best."
-    assert Session.photo_qualities(None) == ("draft", "standard", "best")
+    session = Session(autosave=False)
+    try:
+        assert session.photo_qualities() == ("draft", "standard", "best")
+        assert not session.glances()
+    finally:
+        session.close()
 
 
 def test_a_scan_is_not_glanced_at(line, tmp_path):
@@ -63,9 +69,8 @@ def test_a_fit_shows_the_glance_first(photo, user_home):
                 job.cancel()
 
         job.changed.connect(enough)
-        while not job.ended:
-            session.process()
-        session.process()
+        with pytest.raises(Cancelled):
+            session.wait(job)
     finally:
         session.close()
     assert [shape for _, shape in seen[:3]] == [(512, 512, 3), (512, 512, 3), (256, 256, 3)]
