@@ -30,6 +30,7 @@ ENTRIES: Final[dict[str, Entry]] = {
     "save_as": Entry("Save as…", "ph.floppy-disk-back", "Ctrl+Shift+S"),
     "save_gallery": Entry("Save the gallery…", "ph.squares-four", None, "All faces in one file"),
     "fit": Entry("Fit photo…", "ph.user-focus", "Ctrl+I", "Make a face from a photo"),
+    "refine": Entry("Refine…", "ph.magic-wand", "Ctrl+Shift+R", "Fit this face to its photo more closely"),
     "fit_scan": Entry("Fit scan…", "ph.polygon", "Ctrl+Shift+I", "Make a face from a 3D scan"),
     "new": Entry("New face", "ph.user-plus", QKeySequence.StandardKey.New, "A neutral face"),
     "random": Entry("Random face", "ph.dice-five", "Ctrl+R", "Throw the dice for everything that is not locked"),

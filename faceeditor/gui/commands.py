@@ -30,6 +30,8 @@ class Commands(QObject):
     """Every method may be connected to an action; a failure becomes a dialog with one sentence."""
 
     fit_asked = Signal(Path)
+    glanced = Signal(Path, object)
+    """A photo and the job that looks at it."""
     scan_asked = Signal(Path)
     fit_started = Signal(object)
 
@@ -61,11 +63,13 @@ class Commands(QObject):
         self.open_files(Path(name) for name in names)
 
     def open_files(self, paths: Iterable[Path]) -> None:
-        """Faces open, photos and scans are fitted: a single one after a dialog, several at once."""
+        """Faces open; photos become faces at first sight, or else are fitted, as scans are: a single one after a
+        dialog, several at once.
+        """
         found = list(paths)
         kind = found[0].suffix.lower() if len(found) == 1 else ""
         if kind in PHOTO_SUFFIXES:
-            self.fit_asked.emit(found[0])
+            self._open_photo(found[0])
             return
         if kind in SCAN_SUFFIXES:
             self.scan_asked.emit(found[0])
@@ -74,6 +78,14 @@ class Commands(QObject):
             for result in self.guard(partial(self._session.import_any, [path])) or ():
                 if isinstance(result, Job):
                     self.fit_started.emit(result)
+
+    def _open_photo(self, path: Path) -> None:
+        if not self.guard(self._session.glances):
+            self.fit_asked.emit(path)
+            return
+        job = self.guard(lambda: self._session.glance(path))
+        if job is not None:
+            self.glanced.emit(path, job)
 
     def save(self, face_id: str | None = None) -> bool:
         """Save where it lies; ask where when it lies nowhere. ``False`` when it was not saved."""

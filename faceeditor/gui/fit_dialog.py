@@ -1,8 +1,7 @@
-"""Before a photo is fitted: what was found in it, to be corrected, and how well it shall be done."""
+"""Before a photo is fitted: what was found in it, to be chosen and corrected, and how well it shall be done."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from faceeditor.engine.jobs import Job, JobState
+from faceeditor.engine.photos import Photo
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.gui import theme
 from faceeditor.gui.photo_board import Box, PhotoBoard
@@ -35,30 +35,36 @@ _HELP: Final = (
     "Drag points to correct them (Shift: a whole part), or draw a new box around the face. "
     "Wheel: zoom. Right button: shift."
 )
+_CHOOSE: Final = "{} faces were found: click on another to take it. "
 
 
 class FitDialog(QDialog):
-    """``started(job)`` when the artist lets the fit begin."""
+    """``started(job)`` when the artist lets the fit begin: of a new face, or of ``face_id``, which is then refined."""
 
     started = Signal(object)
     looking = Signal(object)
     """A job whose end the dialog tells itself."""
 
-    def __init__(self, session: Session, path: Path, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, photo: Photo, parent: QWidget | None = None, *, face_id: str | None = None
+    ) -> None:
         super().__init__(parent)
-        self._session, self._path = session, path
+        self._session, self._photo, self._face_id = session, photo, face_id
         self._job: Job[tuple[NDArray[np.uint8], Portrait]] | None = None
+        self._others: Job[list[Box]] | None = None
         self._given_box: Box | None = None
         self._corrected = False
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(f"Fit {path.name}")
+        what = f"Fit {photo.path.name}" if photo.path else "Fit"
+        self.setWindowTitle(what if face_id is None else f"Refine {session.document[face_id].name}")
         self.board = PhotoBoard()
         self.says = QLabel("Looking for the face…")
         self.says.setWordWrap(True)
         self.again = QPushButton(theme.icon("ph.arrow-counter-clockwise"), "Find again")
         self.quality = QComboBox()
         self.quality.setAccessibleName("Quality of the fit")
-        for quality in session.photo_qualities():
+        model = None if face_id is None else session.document[face_id].model
+        for quality in session.photo_qualities(model):
             self.quality.addItem(_WORDS.get(quality, quality.capitalize()), quality)
         self.quality.setCurrentIndex(self.quality.findData("standard"))
         self._lay_out()
@@ -73,19 +79,19 @@ class FitDialog(QDialog):
 
     def accept(self) -> None:
         """Begin the fit with what is shown."""
-        job = self._session.fit_photo(
-            self._path,
-            quality=self.quality.currentData(),
-            box=self._given_box,
-            landmarks=self.board.landmarks if self._corrected else None,
-        )
+        quality, box = self.quality.currentData(), self._given_box
+        landmarks = self.board.landmarks if self._corrected else None
+        if self._face_id is None:
+            job = self._session.fit_photo(self._photo, quality=quality, box=box, landmarks=landmarks)
+        else:
+            job = self._session.refine(self._face_id, quality=quality, box=box, landmarks=landmarks)
         self.started.emit(job)
+        self._stop(self._others)
         super().accept()
 
     def reject(self) -> None:
         """Leave the photo alone."""
-        if self._job is not None:
-            self._job.cancel()
+        self._stop(self._job, self._others)
         super().reject()
 
     def look(self, box: Box | None = None) -> None:
@@ -93,9 +99,8 @@ class FitDialog(QDialog):
         self._given_box, self._corrected = box, False
         self.fit.setEnabled(False)
         self.says.setText("Looking for the face…")
-        if self._job is not None:
-            self._job.cancel()
-        self._job = job = self._session.find_head(self._path, box=box)
+        self._stop(self._job, self._others)
+        self._job = job = self._session.find_head(self._photo, box=box)
         self.looking.emit(job)
         job.previewed.connect(self._show_photo)
         job.finished.connect(lambda: self._looked(job))
@@ -112,9 +117,32 @@ class FitDialog(QDialog):
         photo, portrait = job.result()
         self.board.show_photo(photo)
         self.board.show_head(portrait.box, portrait.photo_landmarks)
-        self.says.setText(_HELP)
+        self._show_help()
         self.fit.setEnabled(True)
         self.fit.setFocus()
+        if self._photo.path is not None and (self._others is None or self._others.state is not JobState.DONE):
+            self._look_for_others()
+
+    def _look_for_others(self) -> None:
+        self._others = job = self._session.find_heads(self._photo)
+        self.looking.emit(job)
+        job.finished.connect(lambda: self._found_others(job))
+
+    def _found_others(self, job: Job[list[Box]]) -> None:
+        """Faces to choose from; when there are none, or they cannot be found, nothing is lost."""
+        if job is self._others and job.state is JobState.DONE:
+            self.board.show_faces(job.result())
+            if self.fit.isEnabled() and not self._corrected:
+                self._show_help()
+
+    def _show_help(self) -> None:
+        count = len(self.board.faces)
+        self.says.setText((_CHOOSE.format(count) if count > 1 else "") + _HELP)
+
+    def _stop(self, *jobs: Job[Any] | None) -> None:
+        for job in jobs:
+            if job is not None:
+                job.cancel()
 
     def _was_corrected(self) -> None:
         self._corrected = True

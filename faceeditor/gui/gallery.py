@@ -40,7 +40,7 @@ class Gallery(QListWidget):
 
     files_dropped = Signal(list)
     wanted = Signal(str, str)
-    """(what, face): ``save``, ``export_picture``, ``export_mesh``, ``duplicate``, ``remove``."""
+    """(what, face): ``save``, ``export_picture``, ``export_mesh``, ``refine``, ``duplicate``, ``remove``."""
     gift = Signal(str, str, str)
     """(what, from, to): a face was dropped on another."""
 
@@ -111,6 +111,9 @@ class Gallery(QListWidget):
         )
         for text, image, act in entries:
             _add(menu, text, image, act)
+        if self._session.document[face_id].origin.photo_srgb is not None:
+            refine = _action(menu, "Refine…", "ph.magic-wand", lambda: self.wanted.emit("refine", face_id))
+            menu.insertAction(menu.actions()[2], refine)
         current = self._session.document.current
         if current is not None and current != face_id:
             menu.insertMenu(menu.actions()[3], self.gift_menu(face_id, current))
@@ -277,6 +280,10 @@ def _carried(mime: QMimeData) -> str:
 
 
 def _add(menu: QMenu, text: str, image: str, act: Callable[[], object]) -> None:
+    menu.addAction(_action(menu, text, image, act))
+
+
+def _action(menu: QMenu, text: str, image: str, act: Callable[[], object]) -> QAction:
     action = QAction(theme.icon(image), text, menu)
     action.triggered.connect(lambda _checked=False: act())
-    menu.addAction(action)
+    return action

@@ -67,7 +67,7 @@ class Menus:
         )
         shown = QMenu("Panels", window)
         shown.addActions(list(panels))
-        opens, saves = "new fit fit_scan open", "| save save_as save_gallery |"
+        opens, saves = "new fit refine fit_scan open", "| save save_as save_gallery |"
         self._add("&File", opens, self.recent, saves, self._export(), "| quit")
         self._add("&Edit", "undo redo | random mirror reset | duplicate remove | search")
         views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
@@ -95,7 +95,7 @@ class Menus:
         bar.setMovable(False)
         bar.setIconSize(QSize(18, 18))
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        for name in "fit fit_scan open save | undo redo random |".split():
+        for name in "fit refine fit_scan open save | undo redo random |".split():
             bar.addSeparator() if name == "|" else bar.addAction(self._table[name])
         for name in _ICON_ONLY:
             button = bar.widgetForAction(self._table[name])

@@ -1,4 +1,4 @@
-"""A photo with the face's box and its 68 landmarks on it, all of which the artist may drag."""
+"""A photo with its faces, and the box and the 68 landmarks of one, all of which the artist may drag."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _OPEN: Final = (points.JAW, points.RIGHT_BROW, points.LEFT_BROW, slice(27, 31), 
 
 
 class PhotoBoard(QWidget):
-    """``box_drawn(box)`` when a new box was drawn, ``corrected`` when a landmark was moved; photo pixels throughout.
+    """``box_drawn(box)`` when a new box was drawn or another face clicked on, ``corrected`` when a landmark was moved;
+    photo pixels throughout.
 
     Shift moves a whole part, such as an eye.
     """
@@ -39,11 +40,14 @@ class PhotoBoard(QWidget):
         self.setAccessibleName("Photo with landmarks")
         self.landmarks: NDArray[np.float64] | None = None
         self.box: Box | None = None
+        self.faces: list[Box] = []
         self._photo: QImage | None = None
         self._zoom = 1.0
         self._centre = QPointF()
         self._held: int | None = None
         self._corner: QPointF | None = None
+        self._before: Box | None = None
+        """The box, while another one is being drawn."""
         self._panned: QPointF | None = None
         self._over: int | None = None
 
@@ -54,7 +58,12 @@ class PhotoBoard(QWidget):
     def show_photo(self, photo_srgb: NDArray[np.uint8]) -> None:
         """Show a photo (H, W, 3), whole."""
         self._photo = to_image(photo_srgb)
+        self._show_all()
+
+    def _show_all(self) -> None:
+        assert self._photo is not None
         self._centre = QPointF(self._photo.width() / 2, self._photo.height() / 2)
+        self._zoom = 1.0
         self.update()
 
     def show_head(self, box: Box, landmarks: NDArray[np.float64]) -> None:
@@ -62,10 +71,19 @@ class PhotoBoard(QWidget):
         self.box, self.landmarks = box, landmarks.copy()
         left, top, right, bottom = box
         self._centre = QPointF((left + right) / 2, (top + bottom) / 2)
-        if self._photo is not None:
+        if self._photo is not None and len(self.faces) > 1:
+            self._show_all()
+        elif self._photo is not None:
             whole = min(self.width() / self._photo.width(), self.height() / self._photo.height())
             near = min(self.width(), self.height()) / (2.6 * max(right - left, bottom - top))
             self._zoom = max(1.0, near / whole)
+        self.update()
+
+    def show_faces(self, faces: list[Box]) -> None:
+        """Show the boxes of all faces, to choose from; the whole photo, if there are several."""
+        self.faces = faces
+        if len(faces) > 1 and self._photo is not None:
+            self._show_all()
         self.update()
 
     # Mouse ------------------------------------------------------------------------------------------------------------
@@ -79,7 +97,7 @@ class PhotoBoard(QWidget):
             return
         self._held = self._nearest(event.position())
         if self._held is None:
-            self._corner = self._to_photo(event.position())
+            self._corner, self._before = self._to_photo(event.position()), self.box
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Carry on."""
@@ -100,14 +118,18 @@ class PhotoBoard(QWidget):
         self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """A moved landmark is a correction; a box of some size asks for another look."""
+        """A moved landmark is a correction; a box of some size, or another face, asks for another look."""
         if self._held is not None:
             self.corrected.emit()
         elif self._corner is not None and self.box is not None:
             moved = self._to_photo(event.position()) - self._corner
             if min(abs(moved.x()), abs(moved.y())) * self._scale() > 20:
-                self.landmarks = None
-                self.box_drawn.emit(self.box)
+                self._take(self.box)
+            elif max(abs(moved.x()), abs(moved.y())) * self._scale() < _REACH:
+                self.box = self._before
+                face = self._face_at(self._corner)
+                if face is not None:
+                    self._take(face)
         self._held = self._corner = self._panned = None
         self.update()
 
@@ -130,12 +152,17 @@ class PhotoBoard(QWidget):
         corner = self._to_widget(QPointF(0, 0))
         size = QPointF(self._photo.width(), self._photo.height()) * self._scale()
         painter.drawImage(QRectF(corner.x(), corner.y(), size.x(), size.y()), self._photo)
+        for face in self.faces if len(self.faces) > 1 else ():
+            self._paint_box(painter, face, QPen(QColor(theme.CHANGED), 2.0))
         if self.box is not None:
-            left, top, right, bottom = self.box
-            painter.setPen(QPen(QColor(255, 255, 255, 120), 1.2, Qt.PenStyle.DashLine))
-            painter.drawRect(QRectF(self._to_widget(QPointF(left, top)), self._to_widget(QPointF(right, bottom))))
+            self._paint_box(painter, self.box, QPen(QColor(255, 255, 255, 120), 1.2, Qt.PenStyle.DashLine))
         if self.landmarks is not None:
             self._paint_landmarks(painter, [self._to_widget(QPointF(x, y)) for x, y in self.landmarks.tolist()])
+
+    def _paint_box(self, painter: QPainter, box: Box, pen: QPen) -> None:
+        left, top, right, bottom = box
+        painter.setPen(pen)
+        painter.drawRect(QRectF(self._to_widget(QPointF(left, top)), self._to_widget(QPointF(right, bottom))))
 
     def _paint_landmarks(self, painter: QPainter, spots: list[QPointF]) -> None:
         painter.setPen(QPen(QColor(theme.ACCENT), 1.2))
@@ -167,6 +194,24 @@ class PhotoBoard(QWidget):
         if self._photo is None:
             return point
         return (point - QPointF(self.width() / 2, self.height() / 2)) / self._scale() + self._centre
+
+    def _face_at(self, point: QPointF) -> Box | None:
+        """The face at a point of the photo, unless it is the one that is shown."""
+        for left, top, right, bottom in self.faces:
+            if left <= point.x() <= right and top <= point.y() <= bottom:
+                return None if self._is_shown((left, top, right, bottom)) else (left, top, right, bottom)
+        return None
+
+    def _is_shown(self, face: Box) -> bool:
+        """Whether the middle of the shown box lies in ``face``."""
+        if self.box is None:
+            return False
+        x, y = (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+        return face[0] <= x <= face[2] and face[1] <= y <= face[3]
+
+    def _take(self, box: Box) -> None:
+        self.box, self.landmarks = box, None
+        self.box_drawn.emit(box)
 
     def _nearest(self, point: QPointF) -> int | None:
         if self.landmarks is None:

@@ -57,6 +57,9 @@ class Presenter(QObject):
         self._photo: QImage | None = None
         self._start: QImage | None = None
         self._preview: QImage | None = None
+        self._followed: Job[Any] | None = None
+        self._leaving = False
+        """Whether the preview ends as soon as there is a picture of the face."""
         self._show_start = False
         self._arrived = False
         self._owing = False
@@ -90,6 +93,7 @@ class Presenter(QObject):
         self._face_id = face_id
         self._arrived = False
         self._playing = None
+        self._turn_away()
         self._layers = Layers()
         self._start = None
         self.surface.clear()
@@ -106,6 +110,8 @@ class Presenter(QObject):
         """Ask for what is shown, coarse while ``moving`` and in full when the hand rests; ``edited``: codes changed."""
         if self._face_id is None or self._face_id not in self._session.document:
             return
+        if moving:
+            self._turn_away()
         self._rest.start() if moving else self._rest.stop()
         self._view.set_waiting(edited or self._wants_look())
         if self._wants_surface() and (edited or (self._owing and not moving)):
@@ -175,15 +181,18 @@ class Presenter(QObject):
         self.refresh(moving=False)
 
     def follow_fit(self, job: Job[Any]) -> None:
-        """Show what a fit streams, pictures or surfaces, instead of the face until it ends."""
+        """Show what a fit streams, pictures or surfaces, instead of the face until it ends; pictures until the artist
+        turns to a face meanwhile.
+        """
         self.fit_preview.size = self.size
         self.fit_preview.follow(job)
-        job.previewed.connect(self._streamed)
-        job.finished.connect(self._fit_ended)
+        self._followed = job
+        job.previewed.connect(lambda preview: self._streamed(job, preview))
+        job.finished.connect(lambda: self._fit_ended(job))
 
     def show_preview(self, picture: QImage | None) -> None:
         """A picture of work in progress instead of the face; ``None`` ends it."""
-        self._preview = picture
+        self._preview, self._leaving = picture, False
         self._compose()
 
     def close(self) -> None:
@@ -222,14 +231,23 @@ class Presenter(QObject):
         if not ready:
             self._warming.start()
 
-    def _streamed(self, preview: object) -> None:
-        if isinstance(preview, np.ndarray) and preview.shape[0] == preview.shape[1]:
-            self.show_preview(to_image(preview))
+    def _streamed(self, job: Job[Any], preview: object) -> None:
+        if isinstance(preview, np.ndarray):
+            if job is self._followed and preview.shape[0] == preview.shape[1]:
+                self.show_preview(to_image(preview))
         elif isinstance(preview, Face):
             self._view.show_camera(self.fit_preview.camera)
 
-    def _fit_ended(self) -> None:
-        self.show_preview(None)
+    def _turn_away(self) -> None:
+        """Follow no fit any more; what it has shown last stays until the face is drawn, so that nothing flickers."""
+        self._followed = None
+        self._leaving = self._preview is not None
+        if self._face_id is None:
+            self.show_preview(None)
+
+    def _fit_ended(self, job: Job[Any]) -> None:
+        if self._followed in (job, None):
+            self._turn_away()
         self._scan = None
         if self._face_id is not None and self._face_id in self._session.document:
             self._view.show_camera(self._session.view(self._face_id))
@@ -272,6 +290,8 @@ class Presenter(QObject):
             self._set_mesh(drawn)
         elif drawn.picture_srgb is not None:
             self._set_picture(target, to_image(drawn.picture_srgb))
+        if self._leaving and target == self._main_target():
+            self.show_preview(None)
         if drawn.final and target == self._main_target():
             self._view.set_waiting(False)
         if now and drawn.final and not drawn.request.moving and target == self._main_target():

@@ -13,6 +13,8 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from faceeditor import __version__
 from faceeditor.engine.jobs import Job, JobState
+from faceeditor.engine.photos import Photo
+from faceeditor.fitting.portrait import NoFaceError
 from faceeditor.gui import actions, dialogs
 from faceeditor.gui.commands import Commands
 from faceeditor.gui.fit_dialog import FitDialog
@@ -125,10 +127,12 @@ class Window(QMainWindow):
         self.gallery.gift.connect(self.commands.give)
         self.gallery.wanted.connect(self._gallery_wants)
         self.commands.fit_asked.connect(self.ask_fit)
+        self.commands.glanced.connect(self._glancing)
         self.commands.scan_asked.connect(self.ask_scan)
         self.commands.fit_started.connect(self.presenter.follow_fit)
         self.status.job_ended.connect(self._job_ended)
         self.presenter.trouble.connect(self.status.tell)
+        self.presenter.settled.connect(self._get_ready, Qt.ConnectionType.SingleShotConnection)
 
     def _connect_actions(self) -> None:
         document, commands, session = self.session.document, self.commands, self.session
@@ -138,6 +142,7 @@ class Window(QMainWindow):
             "save_as": commands.save_as,
             "save_gallery": commands.save_gallery,
             "fit": commands.fit,
+            "refine": lambda: self._on_current(self.ask_refine),
             "fit_scan": commands.fit_scan,
             "new": lambda: commands.guard(session.new),
             "random": lambda: self._on_current(session.randomise),
@@ -194,6 +199,10 @@ class Window(QMainWindow):
             self.commands.guard(self.session.new)
         self._show_current(self.session.document.current)
 
+    def _get_ready(self) -> None:
+        """What the first photo needs is loaded when there is nothing else to do; if it cannot be, that photo tells."""
+        self.status.ignore(self.session.get_ready_for_photos())
+
     def _show_current(self, face_id: str | None) -> None:
         loaded = face_id is not None and self._loaded(self.session.document[face_id].model)
         shown = face_id if loaded else None
@@ -208,6 +217,8 @@ class Window(QMainWindow):
         """Offer what the face has, and show it as what it is: faces of surface models as surfaces. Between faces of a
         kind the artist's choice stays.
         """
+        of_photo = face_id is not None and self.session.document[face_id].origin.photo_srgb is not None
+        self.actions_by_name["refine"].setEnabled(of_photo)
         if face_id is None:
             return
         surface = "surface" in self.session.capabilities(self.session.document[face_id].model)
@@ -252,12 +263,32 @@ class Window(QMainWindow):
 
     def ask_fit(self, path: Path) -> FitDialog:
         """Show what is found in a photo, to be corrected before it is fitted."""
-        dialog = FitDialog(self.session, path, self)
+        return self._show_fit(FitDialog(self.session, Photo(path), self))
+
+    def ask_refine(self, face_id: str) -> FitDialog:
+        """Show what was found in a face's photo, to be corrected before the face is fitted to it anew."""
+        return self._show_fit(FitDialog(self.session, self.session.photo(face_id), self, face_id=face_id))
+
+    def _show_fit(self, dialog: FitDialog) -> FitDialog:
         dialog.looking.connect(self.status.leave_to_others)
         dialog.started.connect(self.presenter.follow_fit)
         dialog.open()
         dialog.look()
         return dialog
+
+    def _glancing(self, path: Path, job: Job[str]) -> None:
+        self.status.leave_to_others(job)
+        self.presenter.follow_fit(job)
+        job.finished.connect(lambda: self._glanced(path, job))
+
+    def _glanced(self, path: Path, job: Job[str]) -> None:
+        """A face that was not found may be shown by the artist."""
+        if isinstance(job.exception, NoFaceError):
+            self.ask_fit(path)
+        elif job.state is not JobState.DONE:
+            self._job_ended(job)
+        elif not self.status.currentMessage():
+            self.status.tell(f"{path.stem} at first sight; Refine fits it to its photo.")
 
     def ask_scan(self, path: Path) -> ScanDialog:
         """Show where the face of a scan is, to be corrected before it is fitted."""
@@ -287,6 +318,7 @@ class Window(QMainWindow):
             "save": self.commands.save,
             "export_picture": self.commands.export_picture,
             "export_mesh": self.commands.export_mesh,
+            "refine": self.ask_refine,
             "duplicate": self.session.duplicate,
             "remove": self.session.remove,
         }

@@ -8,10 +8,13 @@ from PySide6.QtTest import QTest
 
 from faceeditor.errors import UserError
 from faceeditor.faces import landmarks as points
+from faceeditor.faces.face import Origin
 from faceeditor.gui.fit_dialog import FitDialog
+from tests.tiny import tiny_face
 
 LEFT = Qt.MouseButton.LeftButton
 BOX = (60.0, 50.0, 140.0, 150.0)
+OTHER = (10.0, 100.0, 50.0, 150.0)
 
 
 def landmarks():
@@ -23,8 +26,8 @@ def landmarks():
 
 @pytest.fixture
 def calls(session, monkeypatch):
-    """What the dialog asked the session for; the head is found unless the box is tiny."""
-    asked = SimpleNamespace(boxes=[], fits=[])
+    """What the dialog asked the session for; the head is found unless the box is tiny. ``heads`` are found beside."""
+    asked = SimpleNamespace(boxes=[], fits=[], refined=[], heads=[BOX])
 
     def find_head(path, *, box=None, landmarks=None):
         asked.boxes.append(box)
@@ -42,6 +45,12 @@ def calls(session, monkeypatch):
         asked.fits.append(facts)
         return session.engine.submit("Fit", lambda step: None)
 
+    def refine(face_id, **facts):
+        asked.refined.append((face_id, facts))
+        return session.engine.submit("Refine", lambda step: face_id)
+
+    monkeypatch.setattr(session, "find_heads", lambda photo: session.engine.submit("Look", lambda step: asked.heads))
+    monkeypatch.setattr(session, "refine", refine)
     monkeypatch.setattr(session, "find_head", find_head)
     monkeypatch.setattr(session, "fit_photo", fit_photo)
     return asked
@@ -92,6 +101,36 @@ def test_a_new_box_looks_again_and_find_again_drops_it(qtbot, dialog, calls):
     dialog.again.click()
     qtbot.waitUntil(lambda: len(calls.boxes) == 3 and dialog.fit.isEnabled())
     assert calls.boxes[2] is None
+
+
+def test_another_face_of_the_photo_is_chosen_by_a_click(qtbot, window, calls, tmp_path):
+    calls.heads = [OTHER, BOX]
+    Image.new("RGB", (200, 200)).save(tmp_path / "two.png")
+    dialog = window.ask_fit(tmp_path / "two.png")
+    qtbot.waitUntil(lambda: "2 faces" in dialog.says.text())
+    QTest.mouseClick(dialog.board, LEFT, Qt.KeyboardModifier.NoModifier, spot(dialog, 61, 149))
+    assert dialog.ready
+    QTest.mouseClick(dialog.board, LEFT, Qt.KeyboardModifier.NoModifier, spot(dialog, 30, 125))
+    qtbot.waitUntil(lambda: dialog.ready)
+    QTest.mouseClick(dialog.fit, LEFT)
+    assert calls.boxes == [None, OTHER]
+    assert calls.fits[0]["box"] == OTHER
+
+
+def test_a_face_with_a_photo_is_refined_from_it(qtbot, window, session, calls):
+    photo = np.full((64, 64, 3), 90, np.uint8)
+    plain = session.document.current
+    assert not window.actions_by_name["refine"].isEnabled()
+    face = session.document.add(tiny_face("Dot", 5, origin=Origin("photo", "dot.jpg", photo)), "Fit Dot")
+    assert window.actions_by_name["refine"].isEnabled()
+    window.actions_by_name["refine"].trigger()
+    dialog = window.findChild(FitDialog)
+    assert dialog.windowTitle() == "Refine Dot"
+    qtbot.waitUntil(lambda: dialog.ready)
+    QTest.mouseClick(dialog.fit, LEFT)
+    assert calls.refined == [(face, {"quality": "standard", "box": None, "landmarks": None})]
+    with pytest.raises(UserError, match="not made from a photo"):
+        session.photo(plain)
 
 
 def test_no_face_is_told_in_the_dialog_and_nothing_can_be_fitted(qtbot, dialog, calls, told):
