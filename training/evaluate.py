@@ -1,7 +1,7 @@
 """Measures trained bundles on identities that were never trained on.
 
 ``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
-of fits of tri-plane heads to depth frames.
+of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances.
 """
 
 import json
@@ -146,6 +146,48 @@ def triplane(
             rows.append(row)
             print(json.dumps(asdict(row)), flush=True)
     print(json.dumps({"heads": count, "thesis": THESIS, "means": means(rows)}, indent=1))
+
+
+@app.command()
+def attributes(
+    bundle: Annotated[str, typer.Option(help="name or folder of the encoder's bundle")] = "attributes-studio",
+    model: Annotated[str, typer.Option(help="name of the bundle that draws what it says")] = "guided-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    count: Annotated[int, typer.Option(help="held-out pictures")] = 100,
+    pairs: Annotated[int, typer.Option(help="held-out heads that attributes are moved between")] = 20,
+    draws: Annotated[int, typer.Option(help="codes that an attribute takes for its disentanglement score")] = 8,
+    plain: Annotated[Path | None, typer.Option(help="folder of a trained plain auto-encoder to compare with")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="write a contact sheet here")] = None,
+) -> None:
+    """Print what one glance at a picture gives (Tables 2 and 3 of zero-shot attribute separation), and what transfers
+    move.
+    """
+    from PIL import Image
+
+    from training.evaluate_attributes import PAPER, Judge, load_encoder, means, rows
+    from training.glance_measures import sights
+
+    options = CaptureOptions(held_out=True, backdrops=True)
+    studio = Studio.open(data)
+    judge = Judge.of(load_encoder(bundle), load_model(model))
+    found = sights((options.shoot(studio, number) for number in range(count)), load_model("portrait-studio"))
+    faces = judge.glances(found)
+    seen = [face for face in faces if face is not None]
+    told: dict[str, object] = {"pictures": count, "not_found": count - len(seen), "paper": PAPER}
+    told["means"] = means(list(rows(judge, found, faces)))
+    told["perceptual_by"] = judge.perceptual.source
+    told["moved"] = judge.moved(seen[:pairs])
+    told["ds"] = judge.scores(seen[:pairs], draws)
+    if plain is not None:
+        told["ds_plain_autoencoder"] = judge.plain_scores(seen[:pairs], draws, plain)
+    print(json.dumps(told, indent=1))
+    if pictures:
+        shown = [(one.portrait, face) for one, face in zip(found, faces, strict=True) if one and face]
+        small = [np.asarray(Image.fromarray(portrait.crop_srgb).resize((256, 256))) for portrait, _ in shown[:24]]
+        drawn = [
+            judge.model.render(face.codes, face.camera, 256, refinement=face.refinement).over() for _, face in shown
+        ]
+        Image.fromarray(sheet(list(zip(small, drawn, strict=False)), 8)).save(pictures, quality=90)
 
 
 if __name__ == "__main__":

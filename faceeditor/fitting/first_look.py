@@ -23,6 +23,8 @@ FAINT: Final = 0.03
 """Added to colours before shares are taken of them, in linear light."""
 NUDGE: Final = 0.3
 """How much of a harmonic is added to even light to see what it does."""
+DOUBT: Final = 0.3
+"""How far a light that was read off the picture is expected to lie from the truth, as a share of its mean level."""
 FEWEST: Final = 40
 """Pixels of bare skin that it takes to look at it again."""
 BLEND: Final = 0.05
@@ -48,13 +50,15 @@ def look_at_skin(easel: Easel, codes: Codes, region: Region) -> Codes:
     matt = {**codes, SKIN: with_part(codes[SKIN], SHEEN, 0.0)}
     under = _pictures_of_light(easel, matt)[:, region]
     wanted = easel.target.linear[region]
+    space = easel.model.spaces[LIGHT]
+    usual = space.mean.reshape(LIGHT_SHAPE), np.maximum(space.scale, 1e-3).reshape(LIGHT_SHAPE)
     even = under[0].clip(1e-4)
     costs, lights = [], []
     for index in range(components(SKIN_WEIGHTS)):
         skin = with_part(matt[SKIN], SKIN_WEIGHTS, one_of(components(SKIN_WEIGHTS), index))
         rgb, _ = easel.draw({**matt, SKIN: skin, LIGHT: as_code(_EVEN)})
         seen = under * (rgb[region] / _EVEN_LEVEL / even)
-        light, cost = _solve_light(seen, wanted, easel)
+        light, cost = _solve_light(seen, wanted, *usual)
         costs.append(cost)
         lights.append(light)
     share = np.exp(-(np.array(costs) / min(costs) - 1) / BLEND)
@@ -62,6 +66,15 @@ def look_at_skin(easel: Easel, codes: Codes, region: Region) -> Codes:
     share /= share.sum()
     light = np.tensordot(share, np.stack(lights), 1)
     return {**codes, SKIN: with_part(codes[SKIN], SKIN_WEIGHTS, share), LIGHT: as_code(light)}
+
+
+def look_at_light(easel: Easel, codes: Codes, region: Region) -> Codes:
+    """``codes`` in the light that explains ``region`` of the photo best, not far from the light that they have."""
+    matt = {**codes, SKIN: with_part(codes[SKIN], SHEEN, 0.0)}
+    seen, wanted = _pictures_of_light(easel, matt)[:, region], easel.target.linear[region]
+    told = codes[LIGHT].reshape(LIGHT_SHAPE).astype(np.float64)
+    light, _ = _solve_light(seen, wanted, told, np.broadcast_to(np.abs(told[0]) * DOUBT, LIGHT_SHAPE))
+    return {**codes, LIGHT: as_code(light)}
 
 
 _EVEN: Final = ambient(np.ones(3))
@@ -80,12 +93,16 @@ def _pictures_of_light(easel: Easel, codes: Codes) -> Floats:
     return np.stack(pictures)
 
 
-def _solve_light(seen: Floats, wanted: Floats, easel: Easel, rounds: int = 3) -> tuple[NDArray[np.float64], float]:
+def _solve_light(
+    seen: Floats,
+    wanted: Floats,
+    mean: NDArray[np.floating],
+    scale: NDArray[np.floating],
+    rounds: int = 3,
+) -> tuple[NDArray[np.float64], float]:
     """The light (27,) under which pictures ``seen`` (9, N, 3) of its harmonics add up to ``wanted`` (N, 3), and the
-    cost.
+    cost; ``mean`` and ``scale`` (9, 3) are of the lights that may be expected.
     """
-    space = easel.model.spaces[LIGHT]
-    mean, scale = space.mean.reshape(LIGHT_SHAPE), np.maximum(space.scale, 1e-3).reshape(LIGHT_SHAPE)
     light, cost = np.zeros(LIGHT_SHAPE), 0.0
     strength = np.sqrt(60 / len(wanted))
     for channel in range(3):

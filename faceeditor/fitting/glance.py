@@ -1,4 +1,4 @@
-"""A photo becomes a face at one glance: the encoder's one forward pass, no fit."""
+"""A photo becomes a face at one glance: the encoder's one forward pass, no fit, and what least squares add to it."""
 
 import time
 
@@ -10,6 +10,7 @@ from faceeditor.faces.face import Face, Origin
 from faceeditor.faces.latents import as_code, in_studio_coordinates
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.portrait import Crop, Portrait
+from faceeditor.fitting.settling import settled
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import AttributeEncoder, FittableModel, Model
 
@@ -26,11 +27,11 @@ def at_first_sight(crop: Crop, encoder: AttributeEncoder, model: Model) -> Face:
 
 
 def glance(portrait: Portrait, encoder: AttributeEncoder, model: FittableModel) -> Face:
-    """The face :func:`at_first_sight`, whose ``origin`` holds the figures of
-    :func:`~faceeditor.fitting.measures.measure` too, and the ``seconds`` that the look took.
+    """The face :func:`at_first_sight`, :func:`~faceeditor.fitting.settling.settled`. Its ``origin`` holds the figures
+    of :func:`~faceeditor.fitting.measures.measure` too, and the ``seconds`` that both took.
     """
     began = time.monotonic()
-    face = at_first_sight(portrait, encoder, model)
+    face = settled(at_first_sight(portrait, encoder, model), portrait, model)
     seconds = time.monotonic() - began
     figures = {**measure(face, portrait, model), "seconds": seconds}
     return face.replace(origin=Origin("photo", "", portrait.crop_srgb, figures))

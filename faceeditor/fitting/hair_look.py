@@ -80,12 +80,25 @@ def _try_hair(easel: Easel, codes: Codes, bald: tuple[Floats, Floats]) -> tuple[
         rgb, alpha = easel.draw(codes, gains)
     strands = strands_of(rgb, alpha, bald)
     ratio = _ratio(target.linear, rgb, strands & (target.hair > 0.5))
-    colour = np.clip(codes[HAIR][HAIR_COLOUR] * ratio, 0.003, 0.9)
+    colour = _dyed(codes, ratio)
     cost = _misfit(target, np.where(strands[..., None], rgb * ratio, rgb), alpha, strands)
     surface = easel.model.surface(tensors(codes))
     moved = np.linalg.norm(gains[STRAND_OFFSETS][surface.strand.numpy()], axis=-1).mean()
     length = np.linalg.norm(surface.strands.numpy() - CENTRE, axis=-1).mean()
     return colour, gains, cost * (1 + STRETCH * float(moved) + LENGTH * max(0.0, float(length) - SHORT))
+
+
+def look_at_colour(easel: Easel, codes: Codes) -> Codes:
+    """``codes`` with the hair of their style in the photo's colour."""
+    rgb, alpha = easel.draw(codes)
+    strands = strands_of(rgb, alpha, easel.draw(without_hair(codes)))
+    ratio = _ratio(easel.target.linear, rgb, strands & (easel.target.hair > 0.5))
+    return {**codes, HAIR: with_part(codes[HAIR], HAIR_COLOUR, _dyed(codes, ratio))}
+
+
+def _dyed(codes: Codes, ratio: Floats) -> Floats:
+    """The hair's colour (3,), ``ratio`` (3,) times as bright."""
+    return np.asarray(np.clip(codes[HAIR][HAIR_COLOUR] * ratio, 0.003, 0.9), np.float32)
 
 
 def meet_outline(easel: Easel, codes: Codes, gains: Gains) -> Gains:

@@ -4,9 +4,9 @@ Camera, identity and expression are solved for together by bounded non-linear le
 function of the codes, so that only the projection is not linear.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from faceeditor.faces.latents import Code, as_code
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.models.contract import FittableModel
+from faceeditor.models.template import CONTOUR_YAW
 
 Array = NDArray[np.float64]
 
@@ -27,8 +28,12 @@ LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BR
 """Landmarks that slide along an edge, and how much less they are trusted."""
 LIVELINESS: Final = 0.3
 """The usual size of an expression's component."""
+DOUBT: Final = {IDENTITY: 0.7, EXPRESSION: 0.15}
+"""How far a component of the codes that were read off a picture is expected to lie from the truth."""
 UNSEEN: Final = [index for index, name in enumerate(EXPRESSION_COMPONENTS) if name.startswith("eyeLook")]
 """Components that landmarks hardly tell: the gaze."""
+UNTOLD: Final = 0.02
+"""How far these may be moved by landmarks."""
 USUAL_DISTANCE: Final = 1.2
 DISTANCE_SPREAD: Final = 0.25
 """Metres from which portraits are taken, and the spread of the logarithm."""
@@ -57,6 +62,15 @@ class _Landmarks:
 
     @classmethod
     def of(cls, model: FittableModel, yaw: float) -> "_Landmarks":
+        """Those of ``model`` with the jaw line as seen from ``yaw``; made once for each side that is seen."""
+        side = 0.0 if abs(yaw) <= CONTOUR_YAW else float(np.copysign(2 * CONTOUR_YAW, yaw))
+        known = _KNOWN.setdefault(model, {})
+        if side not in known:
+            known[side] = cls._made(model, side)
+        return known[side]
+
+    @classmethod
+    def _made(cls, model: FittableModel, yaw: float) -> "_Landmarks":
         codes = {name: torch.zeros(model.spaces[name].dims) for name in (IDENTITY, EXPRESSION)}
 
         def landmarks(identity: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
@@ -69,6 +83,9 @@ class _Landmarks:
     def at(self, codes: Array) -> Array:
         """The landmarks (68, 3)."""
         return np.asarray(self.mean + self.modes @ codes)
+
+
+_KNOWN: Final[WeakKeyDictionary[FittableModel, dict[float, _Landmarks]]] = WeakKeyDictionary()
 
 
 def camera_of(parameters: Array) -> Camera:
@@ -94,17 +111,14 @@ CAMERA_HIGH: Final = np.array([WIDEST_TURN, 60.0, 60.0, np.log(4.0), np.log(20.0
 class _Problem:
     """Residuals of landmarks and priors, in standard deviations, and their derivatives."""
 
-    def __init__(self, portrait: Portrait, model: FittableModel) -> None:
+    def __init__(self, portrait: Portrait, model: FittableModel, expected: Placed | None) -> None:
         self.model = model
         self.wanted = portrait.landmarks / portrait.size
         trust = np.sqrt(np.clip(portrait.confidence, 0.05, 1)) / (EXACT * extent(self.wanted))
         for part, factor in LOOSENESS:
             trust[part] /= factor
         self.trust = self.believed = trust[:, None]
-        identity, expression = model.spaces[IDENTITY], model.spaces[EXPRESSION]
-        liveliness = np.full(expression.dims, LIVELINESS)
-        liveliness[UNSEEN] = 0.02
-        self.prior = np.r_[np.maximum(identity.scale, 0.5), liveliness].astype(np.float64)
+        self.mean, self.prior = _prior(model) if expected is None else _around(expected)
         self.line = _Landmarks.of(model, portrait.pose[0])
 
     def review(self, unknown: Array) -> None:
@@ -119,7 +133,7 @@ class _Problem:
         camera, codes = unknown[:7], unknown[7:]
         off = (camera_of(camera).project(self.line.at(codes), 1, 1) - self.wanted) * self.believed
         far = (camera[3] - np.log(USUAL_DISTANCE)) / DISTANCE_SPREAD
-        return np.concatenate([off.ravel(), codes / self.prior, [far]])
+        return np.concatenate([off.ravel(), (codes - self.mean) / self.prior, [far]])
 
     def jacobian(self, unknown: Array) -> Array:
         places = self.line.at(unknown[7:])
@@ -153,21 +167,37 @@ def extent(landmarks: Array) -> float:
     return float(np.ptp(landmarks[points.RIGHT_BROW.start : points.OUTER_LIPS.stop], axis=0).max())
 
 
-def place(portrait: Portrait, model: FittableModel, codes: Mapping[str, Code] | None = None) -> Placed:
+def _prior(model: FittableModel) -> tuple[Array, Array]:
+    """Mean and spread (codes,) of people's identities and expressions."""
+    identity, expression = model.spaces[IDENTITY], model.spaces[EXPRESSION]
+    liveliness = np.full(expression.dims, LIVELINESS)
+    liveliness[UNSEEN] = UNTOLD
+    spread = np.r_[np.maximum(identity.scale, 0.5), liveliness].astype(np.float64)
+    return np.zeros_like(spread), spread
+
+
+def _around(expected: Placed) -> tuple[Array, Array]:
+    """Mean and spread (codes,) of what a reading of the picture leaves possible."""
+    doubt = np.full(len(expected.expression), DOUBT[EXPRESSION])
+    doubt[UNSEEN] = UNTOLD
+    mean = np.concatenate([expected.identity, expected.expression]).astype(np.float64)
+    return mean, np.concatenate([np.full(len(expected.identity), DOUBT[IDENTITY]), doubt])
+
+
+def place(portrait: Portrait, model: FittableModel, expected: Placed | None = None) -> Placed:
     """Camera, identity and expression that bring the model's landmarks to those of ``portrait``.
 
-    ``codes`` are where to start. Between rounds the jaw line is taken as seen from the yaw that was found, and
-    landmarks that stay far from where they should be are trusted less.
+    ``expected`` is what something else has read off the picture, to start from and not to stray far from. Between
+    rounds the jaw line is taken as seen from the yaw that was found, and landmarks that stay far from where they should
+    be are trusted less.
     """
-    start = parameters_of(portrait.camera().replace(distance=0.95))
+    start = parameters_of(portrait.camera().replace(distance=0.95) if expected is None else expected.camera)
     dims = [model.spaces[name].dims for name in (IDENTITY, EXPRESSION)]
-    unknown = np.concatenate([start, np.zeros(sum(dims))])
-    if codes is not None:
-        unknown[7:] = np.concatenate([codes[IDENTITY], codes[EXPRESSION]])
+    problem = _Problem(portrait, model, expected)
+    unknown = np.concatenate([start, problem.mean])
     limit = np.full(dims[0], MOST_UNUSUAL)
     low = np.r_[CAMERA_LOW, -limit, np.zeros(dims[1])]
     high = np.r_[CAMERA_HIGH, limit, np.ones(dims[1])]
-    problem = _Problem(portrait, model)
     for _ in range(ROUNDS):
         unknown = _solve(problem, np.clip(unknown, low, high), low, high)
         problem.review(unknown)

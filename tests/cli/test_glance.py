@@ -33,8 +33,7 @@ def test_a_photo_becomes_a_face_at_one_glance(line, photo, tmp_path, user_home):
     face = read_face(tmp_path / "a.face").face
     assert (face.name, face.origin.kind, face.origin.source) == ("astronaut", "photo", "astronaut.jpg")
     assert np.isfinite(facts["psnr"])
-    assert face.camera.field_of_view == 25
-    assert face.refinement == {}
+    assert facts["landmark_error_percent"] < 5  # however little the encoder has learned
     line.json("render", tmp_path / "a.face", "--out", tmp_path / "a.png", "--background", "photo", "--size", 64)
 
 
