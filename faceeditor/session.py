@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -437,18 +438,30 @@ class Session(Edits, Views, PhotoDesk):
         return self._film(exports.interpolation(*ends, frames), path, fps, size, background)
 
     def watch_video(self, path: Path) -> Job[Performance]:
-        """Tells what the head in a video does, frame by frame; each :class:`~faceeditor.fitting.video.Sight` streams by
-        the job as soon as it was read. The result is as it was read, not smoothed.
+        """Tells what the head in a video does; each frame streams by the job, as a performance of its own, as soon as
+        it was read. The result is as it was read, not smoothed.
         """
         from faceeditor.engine import driving
 
+        return self._watch(path.name, lambda step: driving.watch(self.engine.model, path, step))
+
+    def watch_camera(self, number: int = 0, *, seconds: float = 600.0, enough: Event | None = None) -> Job[Performance]:
+        """The same for what a camera sees, until ``enough`` is set or ``seconds`` have passed."""
+        from faceeditor.engine import driving
+
+        end = enough or Event()
+        return self._watch(
+            f"camera {number}", lambda step: driving.watch_camera(self.engine.model, number, end, seconds, step)
+        )
+
+    def _watch(self, name: str, tell: Callable[[Steps], Performance]) -> Job[Performance]:
         def work(step: Steps) -> Performance:
-            performance = driving.watch(self.engine.model, path, step)
+            performance = tell(step)
             if performance.gaps:
                 self._deliver(lambda: self.notice.emit(performance.gaps))
             return performance
 
-        return self.engine.submit(f"Watch {path.name}", work)
+        return self.engine.submit(f"Watch {name}", work)
 
     def export_driven(
         self,

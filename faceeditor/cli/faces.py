@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from faceeditor.engine.jobs import Job
+    from faceeditor.faces.performance import Performance
     from faceeditor.files.depth import Intrinsics
     from faceeditor.session import Session
 
@@ -295,7 +297,7 @@ def turntable(
 
 
 def drive(
-    video: Annotated[Path, typer.Argument(help="A video with a face in it.")],
+    video: Annotated[Path, typer.Argument(help="A video with a face in it; or 'camera', 'camera:1' and so on.")],
     face: FaceIn,
     out: Out,
     pose: Annotated[bool, typer.Option("--pose", help="Turn the head as in the video, too.")] = False,
@@ -305,6 +307,7 @@ def drive(
     curves: Annotated[
         Path | None, typer.Option(help="A .csv file to write the weights and angles of every frame to.")
     ] = None,
+    seconds: Annotated[float, typer.Option(help="How long to watch a camera, from 0.5.")] = 5.0,
     size: Size = 512,
     background: Background = "white",
     set_: Assignments = None,
@@ -327,7 +330,7 @@ def drive(
         face_id = _open(session, face, set_)
         behind = background_of(background, session.document[face_id].origin.photo_srgb)
         began = time.monotonic()
-        performance = follow(session, session.watch_video(video)).smoothed(over)
+        performance = follow(session, _watched(session, video, seconds)).smoothed(over)
         follow(session, session.export_driven(face_id, performance, out, pose=pose, size=size, background=behind))
         if curves is not None:
             write_curves(curves, performance)
@@ -340,6 +343,16 @@ def drive(
             **_mark(session, face_id),
         }
     Answer(f"{face.name} driven by {len(performance)} frames of {video.name}: {out}", facts).tell(json)
+
+
+def _watched(session: "Session", video: Path, seconds: float) -> "Job[Performance]":
+    """A camera by its name, unless a file has that name."""
+    kind, _, number = str(video).partition(":")
+    if kind != "camera" or video.exists() or (number and not number.isdecimal()):
+        return session.watch_video(video)
+    if not 0.5 <= seconds <= 3600:
+        raise UserError("A camera is watched between half a second and an hour.")
+    return session.watch_camera(int(number or 0), seconds=seconds)
 
 
 def _open(session: "Session", path: Path, assignments: list[str] | None) -> str:

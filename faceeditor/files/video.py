@@ -6,8 +6,9 @@ import signal
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,10 @@ _GIF: Final = ["-vf", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]pale
 _FILE_TOO_LARGE: Final = getattr(signal, "SIGXFSZ", 0)
 """The signal by which POSIX stops a program that writes more than it may."""
 _ENCODERS: Final = {".mp4": _MP4, ".gif": _GIF}
+
+READABLE: Final = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".ts", ".wmv", ".flv", ".ogv")
+_PAUSE_S: Final = 0.01
+"""Seconds between two looks whether a camera has a new frame."""
 
 # Only containers that hold the pictures themselves, never lists of other files or addresses.
 _SAFE_INPUT: Final = [
@@ -94,6 +99,26 @@ def read_frames(path: Path | str) -> Generator[Picture]:
             yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
     finally:
         frames.close()
+
+
+def read_camera(number: int = 0) -> Generator[Picture | None]:
+    """What a camera of this machine sees, the newest frame (H, W, 3) uint8 sRGB whenever one is asked for, ``None``
+    while there is no new one. Raises ``UserError`` when there is no such camera.
+    """
+    import imageio.v2 as imageio  # slow to import
+
+    try:
+        camera = imageio.get_reader(f"<video{number}>")
+    except (IndexError, OSError, RuntimeError) as error:
+        raise UserError(f"There is no working camera {number} on this machine; connect one, or use a video.") from error
+    with closing(camera):
+        while True:
+            frame: Any = camera.get_next_data()
+            if frame.meta["new"]:
+                yield np.asarray(frame)
+            else:
+                time.sleep(_PAUSE_S)
+                yield None
 
 
 def _decoder(path: Path | str) -> Any:

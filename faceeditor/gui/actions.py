@@ -32,6 +32,8 @@ ENTRIES: Final[dict[str, Entry]] = {
     "fit": Entry("Fit photo…", "ph.user-focus", "Ctrl+I", "Make a face from a photo"),
     "refine": Entry("Refine…", "ph.magic-wand", "Ctrl+Shift+R", "Fit this face to its photo more closely"),
     "fit_scan": Entry("Fit scan…", "ph.polygon", "Ctrl+Shift+I", "Make a face from a 3D scan"),
+    "drive": Entry("Open driving video…", "ph.video-camera", None, "Let the expressions of a video drive this face"),
+    "drive_camera": Entry("Drive by a camera", "ph.record", None, "Let a camera drive this face, or stop that"),
     "new": Entry("New face", "ph.user-plus", QKeySequence.StandardKey.New, "A neutral face"),
     "random": Entry("Random face", "ph.dice-five", "Ctrl+R", "Throw the dice for everything that is not locked"),
     "duplicate": Entry("Duplicate", "ph.copy", "Ctrl+D"),

@@ -68,7 +68,7 @@ class Menus:
         shown = QMenu("Panels", window)
         shown.addActions(list(panels))
         opens, saves = "new fit refine fit_scan open", "| save save_as save_gallery |"
-        self._add("&File", opens, self.recent, saves, self._export(), "| quit")
+        self._add("&File", opens, self.recent, "| drive drive_camera", saves, self._export(), "| quit")
         self._add("&Edit", "undo redo | random mirror reset | duplicate remove | search")
         views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
         self._add("&View", "look surface both wipe | heat", self._surfaces, f"| {views} |", *choices, shown)

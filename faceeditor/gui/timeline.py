@@ -1,17 +1,21 @@
-"""The strip below the picture: turn the head round, or go from one face to another; play, keep or record it."""
+"""The strip below the picture: turn the head round, go from one face to another, or let a video drive the face; play,
+keep or record it.
+"""
 
 from __future__ import annotations
 
 from math import sin
 from typing import Final
 
-from PySide6.QtCore import QElapsedTimer, QSize, QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QWidget
+from PySide6.QtCore import QElapsedTimer, QTimer, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from faceeditor.editing.transfer import blend
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.gui import theme
+from faceeditor.gui.buttons import tool_button
+from faceeditor.gui.driving import Driving
 from faceeditor.gui.slider import Control, SliderRow
 from faceeditor.session import Session
 
@@ -36,13 +40,17 @@ class Timeline(QWidget):
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._tick)
         self._before: Camera | None = None
-        self.turn = _button("ph.arrows-clockwise", "Turn the head from side to side", checkable=True)
-        self.play = _button("ph.play", "Play from the first face to the second and back", checkable=True)
-        self.record = _button("ph.film-strip", "Record what plays as a video")
-        self.keep = _button("ph.plus-circle", "Keep this in-between as a face of its own")
+        self.turn = tool_button("ph.arrows-clockwise", "Turn the head from side to side", checkable=True)
+        self.play = tool_button("ph.play", "Play from the first face to the second and back", checkable=True)
+        self.record = tool_button("ph.film-strip", "Record what plays as a video")
+        self.keep = tool_button("ph.plus-circle", "Keep this in-between as a face of its own")
         self.first, self.second = QComboBox(), QComboBox()
         self.between = SliderRow(Control("timeline.between", "In between", 0.0, 1.0))
+        self.driving = Driving(session)
         self._lay_out()
+        self.driving.showing.connect(self.showing)
+        self.driving.trouble.connect(self.trouble)
+        self.driving.started.connect(self._rest)
         self.turn.toggled.connect(self._turn)
         self.play.toggled.connect(self._play)
         self.record.clicked.connect(lambda: self.record_asked.emit("turntable" if self.turning else "interpolation"))
@@ -93,10 +101,14 @@ class Timeline(QWidget):
 
     def stop(self) -> None:
         """Stop playing and show the document's face again."""
+        self._rest()
+        self.driving.stop()
+
+    def _rest(self) -> None:
+        """Neither turn nor go from face to face."""
         self.turn.setChecked(False)
         self.play.setChecked(False)
         self.between.show_value(0.0)
-        self.showing.emit(None)
 
     def _turn(self, on: bool) -> None:
         face_id = self._session.document.current
@@ -104,6 +116,7 @@ class Timeline(QWidget):
             return
         if on:
             self.play.setChecked(False)
+            self.driving.stop()
             self._before = self._session.view(face_id)
         elif self._before is not None:
             self._session.look(face_id, self._before)
@@ -114,6 +127,7 @@ class Timeline(QWidget):
         self.play.setIcon(theme.icon("ph.pause" if on else "ph.play"))
         if on:
             self.turn.setChecked(False)
+            self.driving.stop()
         self._run()
 
     def _run(self) -> None:
@@ -139,7 +153,10 @@ class Timeline(QWidget):
                 self.trouble.emit(error)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout(self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        row = QHBoxLayout()
         row.setContentsMargins(theme.MARGIN, 4, theme.MARGIN, 4)
         row.setSpacing(theme.MARGIN // 2)
         for box, name in ((self.first, "First face"), (self.second, "Second face")):
@@ -148,7 +165,9 @@ class Timeline(QWidget):
             box.setToolTip(name)
         for widget in (self.turn, _line(), self.play, self.first, self.between, self.second, self.keep, self.record):
             row.addWidget(widget, 1 if widget is self.between else 0)
-        self.setFixedHeight(40)
+        column.addLayout(row)
+        column.addWidget(self.driving)
+        self.setFixedHeight(74)
 
 
 def _line() -> QLabel:
@@ -156,13 +175,3 @@ def _line() -> QLabel:
     line.setFixedSize(1, 20)
     line.setStyleSheet(f"background: {theme.LINE};")
     return line
-
-
-def _button(image: str, tip: str, *, checkable: bool = False) -> QToolButton:
-    button = QToolButton()
-    button.setIcon(theme.icon(image))
-    button.setIconSize(QSize(18, 18))
-    button.setCheckable(checkable)
-    button.setToolTip(tip)
-    button.setAccessibleName(tip)
-    return button

@@ -157,6 +157,8 @@ class Window(QMainWindow):
             "export_surface": commands.export_surface,
             "export_expressions": commands.export_expressions,
             "export_turntable": commands.export_turntable,
+            "drive": self.timeline.driving.ask,
+            "drive_camera": self.timeline.driving.camera.toggle,
             "search": lambda: self.inspector.search.setFocus(Qt.FocusReason.ShortcutFocusReason),
             "keys": self._show_keys,
             "about": self._show_about,
