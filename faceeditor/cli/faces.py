@@ -218,11 +218,16 @@ def mesh(
 
 
 def transfer(
-    what: Annotated[str, typer.Option(help="identity, expression, skin, light, hair, pose, detail or texture.")],
+    what: Annotated[
+        str,
+        typer.Option(
+            help="shape (or identity), expression, skin, light, hair, pose, detail, texture; several as hair,pose=0.5."
+        ),
+    ],
     source: Annotated[Path, typer.Option("--from", help="The .face file that gives.")],
     target: Annotated[Path, typer.Option("--to", help="The .face file that takes; it is not changed.")],
     out: Out,
-    amount: Annotated[float, typer.Option(help="0 nothing, 1 all.")] = 1.0,
+    amount: Annotated[float, typer.Option(help="0 nothing, 1 all, for parts without an amount of their own.")] = 1.0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:

@@ -84,15 +84,18 @@ class Edits(ABC):
     def transfer(
         self, what: str, source: FaceId, target: FaceId, amount: float = 1.0, *, gesture: object = None
     ) -> None:
-        """Gives a part of ``source`` (or several, ``expression,skin``) to ``target``.
+        """Gives a part of ``source`` (or several, ``expression,skin``, or ``hair=0.5,pose`` where some have amounts of
+        their own) to ``target``.
 
         A gesture always starts again from what it found.
         """
         key = _merge(f"transfer {what} {source}", gesture)
         edited = self.document.base(target, key)
-        for part in what.split(","):
-            edited = transfers.transfer(part, self.document[source], edited, amount)
-        self.document.replace(target, edited, f"{what.capitalize()} from {self.document[source].name}", key)
+        parts = transfers.parts_of(what, amount)
+        for part, share in parts:
+            edited = transfers.transfer(part, self.document[source], edited, share)
+        words = ", ".join(part for part, _ in parts).capitalize()
+        self.document.replace(target, edited, f"{words} from {self.document[source].name}", key)
 
     def transferable(self, source: FaceId, target: FaceId) -> tuple[transfers.Part, ...]:
         """What ``source`` can give to ``target``."""

@@ -19,6 +19,9 @@ Part = Literal["identity", "expression", "skin", "light", "hair", "pose", "detai
 TRANSFERS: Final[tuple[Part, ...]] = get_args(Part)
 """What can be transferred; all but ``pose`` and ``texture`` are spaces of the model."""
 
+ALIASES: Final[dict[str, Part]] = {"shape": "identity"}
+"""Other words for parts."""
+
 TRAVELS: Final = {"skin": None, "detail": (DETAIL_AMOUNT,), "texture": (TEXTURE,)}
 """Which of a face's refinements go with a part: all of them with the skin of a model that has one."""
 
@@ -33,8 +36,9 @@ def transfer(what: str, source: Face, target: Face, amount: float = 1.0) -> Face
     Raises ``UserError`` for a part that does not exist, faces whose models do not share it, or a texture that the
     source has not.
     """
+    what = ALIASES.get(what, what)
     if what not in TRANSFERS:
-        raise UserError(f"{what} cannot be transferred; choose one of: {', '.join(TRANSFERS)}.")
+        raise UserError(f"{what} cannot be transferred; choose one of: {', '.join((*TRANSFERS, *ALIASES))}.")
     _require_finite(amount)
     if what == "pose":
         return target.replace(camera=_between_poses(target.camera, source.camera, amount))
@@ -45,6 +49,21 @@ def transfer(what: str, source: Face, target: Face, amount: float = 1.0) -> Face
     mine, theirs = _shared(what, target, source)
     changed = target.with_code(what, _between(mine, theirs, amount))
     return changed.replace(refinement=_refined(what, target, source, amount)) if what in TRAVELS else changed
+
+
+def parts_of(what: str, amount: float = 1.0) -> tuple[tuple[str, float], ...]:
+    """What a text such as ``hair,pose=0.5`` means: parts, each with its own amount or else ``amount``. Raises
+    ``UserError`` for an amount that is no number.
+    """
+    return tuple(_part(text, amount) for text in what.split(","))
+
+
+def _part(text: str, amount: float) -> tuple[str, float]:
+    name, equals, own = (word.strip() for word in text.partition("="))
+    try:
+        return name, float(own) if equals else amount
+    except ValueError:
+        raise UserError(f"{name} needs an amount such as 0.5, not '{own}'.") from None
 
 
 def can_give(what: Part, source: Face, target: Face) -> bool:
@@ -150,11 +169,17 @@ def _mix(first: float, second: float, amount: float) -> float:
 
 
 def _between_poses(first: Camera, second: Camera, amount: float) -> Camera:
+    """Turned the shorter way."""
     return first.replace(
-        yaw=_mix(first.yaw, second.yaw, amount),
+        yaw=_mix(first.yaw, _nearest(second.yaw, first.yaw), amount),
         pitch=_mix(first.pitch, second.pitch, amount),
-        roll=_mix(first.roll, second.roll, amount),
+        roll=_mix(first.roll, _nearest(second.roll, first.roll), amount),
     )
+
+
+def _nearest(angle: float, other: float) -> float:
+    """``angle`` in degrees, or that which differs from it by whole turns and lies within half a turn of ``other``."""
+    return angle - 360 * round((angle - other) / 360) if abs(angle - other) > 180 else angle
 
 
 def _between_arrays(first: Arrays, second: Arrays, amount: float) -> dict[str, NDArray[Any]]:

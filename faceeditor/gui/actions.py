@@ -73,7 +73,7 @@ MOUSE: Final = (
     ("Show how the face started", "hold B"),
     ("Fine slider", "Shift and drag"),
     ("Reset a slider", "double-click its handle or label, Ctrl-click, or Backspace"),
-    ("Give a part of a face to another", "drop its thumbnail on the other"),
+    ("Give a part of a face to another", "drop its thumbnail on the other; the Transfer panel says which"),
 )
 """What the mouse does, for the help."""
 

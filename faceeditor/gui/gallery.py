@@ -1,4 +1,4 @@
-"""The gallery: a thumbnail for every open face; a face dropped on another gives it something, dropped files open."""
+"""The gallery: a thumbnail for every open face; a face dropped on another gives it a part, dropped files open."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QMimeData, QModelIndex, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QBrush,
     QContextMenuEvent,
+    QCursor,
     QDragEnterEvent,
     QDragMoveEvent,
     QDropEvent,
@@ -20,7 +21,7 @@ from PySide6.QtGui import (
     QPainter,
     QPixmap,
 )
-from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QToolTip
 
 from faceeditor.engine.requests import Drawn
 from faceeditor.gui import theme
@@ -42,11 +43,15 @@ class Gallery(QListWidget):
     wanted = Signal(str, str)
     """(what, face): ``save``, ``export_picture``, ``export_mesh``, ``refine``, ``duplicate``, ``remove``."""
     gift = Signal(str, str, str)
-    """(what, from, to): a face was dropped on another."""
+    """(what, from, to): chosen in a face's menu."""
+    dropped = Signal(str, str)
+    """(from, to): a face was dropped on another, which gives it what the transfer panel says."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self.would: Callable[[str, str], str] = lambda source, target: ""
+        """What a drop of one face on another does, in words, told while it is dragged."""
         self._new: set[str] = set()
         self._stale: set[str] = set()
         self._settle = QTimer(self, singleShot=True, interval=_SETTLE_MS)
@@ -150,21 +155,25 @@ class Gallery(QListWidget):
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """A face has to be over another face; files may be anywhere."""
         over = self.itemAt(event.position().toPoint())
-        if event.mimeData().hasUrls() or (over is not None and over.data(_ID) != _carried(event.mimeData())):
+        source = _carried(event.mimeData())
+        if event.mimeData().hasUrls():
             event.acceptProposedAction()
+        elif over is not None and over.data(_ID) != source:
+            event.acceptProposedAction()
+            QToolTip.showText(QCursor.pos(), self.would(source, over.data(_ID)), self)
         else:
             event.ignore()
+            QToolTip.hideText()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Files are opened; a face asks what to give."""
+        """Files are opened; a face gives the one under it a part of itself."""
         if event.mimeData().hasUrls():
             self.files_dropped.emit([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
         else:
             over = self.itemAt(event.position().toPoint())
             source = _carried(event.mimeData())
             if over is not None and source != over.data(_ID):
-                where = self.viewport().mapToGlobal(event.position().toPoint() + QPoint(4, 4))
-                self.gift_menu(source, over.data(_ID)).popup(where)
+                self.dropped.emit(source, over.data(_ID))
         event.acceptProposedAction()
 
     # Following the document -------------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ _ALWAYS: Final = ("identity", "expression", "pose")
 """Shown even where they cannot be given, so that the panel does not jump about."""
 
 
+_TIPS: Final = {"identity": "The shape of the head", "pose": "How the head is turned"}
+
+
 class TransferPanel(QWidget):
     """What, from which face, how much. One drag of the amount is one step; ``finished`` when it ends."""
 
@@ -69,12 +72,38 @@ class TransferPanel(QWidget):
         if source is None or target is None:
             return
         self.amount.show_value(amount)
-        what = ",".join(part for part, box in self.parts.items() if box.isChecked() and box.isEnabled())
+        what = self._chosen()
         try:
             if what:
                 self._session.transfer(what, source, target, amount, gesture=self._gesture)
         except UserError as error:
             self.trouble.emit(error)
+
+    def give(self, source: str, target: str) -> None:
+        """All of every ticked part of ``source`` to ``target``, which becomes the current face; how much can then be
+        changed in the same step. Says so when nothing that is ticked can be given.
+        """
+        self._session.document.select(target)
+        self.source.setCurrentIndex(self.source.findData(source))
+        self._new_gesture()
+        if self._chosen():
+            self._take_all()
+        else:
+            self.trouble.emit(UserError(f"{self.would(source, target)}; tick something else under What."))
+
+    def would(self, source: str, target: str) -> str:
+        """What a drop of ``source`` on ``target`` does, in words."""
+        document, offered = self._session.document, self._session.transferable(source, target)
+        giver, taker = document[source].name, document[target].name
+        ticked = [part for part, box in self.parts.items() if box.isChecked()]
+        given = [part for part in ticked if part in offered]
+        if given:
+            return f"Give the {' and '.join(', '.join(given).rsplit(', ', 1))} of {giver} to {taker}"
+        return f"{giver} cannot give {taker} {' or '.join(ticked) or 'anything while nothing is ticked'}"
+
+    def _chosen(self) -> str:
+        """What is ticked and can be given."""
+        return ",".join(part for part, box in self.parts.items() if box.isChecked() and box.isEnabled())
 
     def _offer(self) -> None:
         """Only what the chosen face can give to the current one."""
@@ -99,6 +128,8 @@ class TransferPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.parts["expression"].setChecked(True)
+        for part, tip in _TIPS.items():
+            self.parts[part].setToolTip(tip)
         grid = QGridLayout()
         for i, box in enumerate(self.parts.values()):
             grid.addWidget(box, i // 3, i % 3)

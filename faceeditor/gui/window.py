@@ -125,6 +125,8 @@ class Window(QMainWindow):
         self.timeline.record_asked.connect(self._record)
         self.gallery.files_dropped.connect(self.commands.open_files)
         self.gallery.gift.connect(self.commands.give)
+        self.gallery.dropped.connect(self.transfer.give)
+        self.gallery.would = self.transfer.would
         self.gallery.wanted.connect(self._gallery_wants)
         self.commands.fit_asked.connect(self.ask_fit)
         self.commands.glanced.connect(self._glancing)

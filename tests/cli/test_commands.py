@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from faceeditor.files.marks import read_provenance
-from faceeditor.files.project import read_face
+from faceeditor.files.project import FaceFile, read_face, write_face
 from faceeditor.files.video import read_frames
 from tests.tiny import DIMS, NAME
 
@@ -94,6 +94,25 @@ def test_transfer_writes_a_third_face(line, ann, tmp_path):
     line.json(*words, 0.5)
     half = (codes[0]["expression"] + codes[1]["expression"]) / 2
     assert read_face(out).face.codes["expression"] == pytest.approx(half, abs=1e-6)
+
+
+def test_transfer_gives_several_parts_each_by_its_own_amount(line, ann, tmp_path):
+    ben, out = tmp_path / "ben.face", tmp_path / "out.face"
+    line.json("random", "--seed", 2, "--out", ben, "--model", NAME, "--spaces", "all")
+    line.json("edit", ann, "--out", ann, "--set", "hair.style=afro")
+    turned = read_face(ann)
+    camera = turned.face.camera.replace(yaw=30.0, roll=-10.0)
+    write_face(ann, FaceFile(turned.face.replace(camera=camera), turned.model_hash))
+    line.json("transfer", "--what", "shape,hair=1,pose=0.5", "--from", ann, "--to", ben, "--amount", 0, "--out", out)
+    given, giver, taker = (read_face(path).face for path in (out, ann, ben))
+    assert (given.camera.yaw, given.camera.roll) == (15.0, -5.0)
+    assert np.array_equal(given.codes["hair"], giver.codes["hair"])
+    for space in ("identity", "skin", "light", "expression"):
+        assert np.array_equal(given.codes[space], taker.codes[space])
+    assert "'much'" in line.refused(
+        "transfer", "--what", "hair=much", "--from", ann, "--to", ben, "--out", tmp_path / "no.face"
+    )
+    assert not (tmp_path / "no.face").exists()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceeditor.editing.transfer import blend, mirror, mixed_srgb, transfer
+from faceeditor.editing.transfer import blend, mirror, mixed_srgb, parts_of, transfer
 from faceeditor.errors import UserError
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import as_code
@@ -42,6 +42,41 @@ def test_no_amount_changes_nothing_exactly():
         same = transfer(what, ANN, BEN, 0.0)
         assert all(np.array_equal(same.codes[space], BEN.codes[space]) for space in SPACES)
         assert same.camera == BEN.camera
+
+
+def test_shape_is_another_word_for_identity():
+    assert np.array_equal(transfer("shape", ANN, BEN).codes["identity"], ANN.codes["identity"])
+
+
+@given(st.floats(-180, 180), st.floats(-180, 180), st.floats(0, 1))
+def test_a_pose_is_given_the_shorter_way(start, end, amount):
+    ann = ANN.replace(camera=ANN.camera.replace(yaw=end, pitch=-20.0, roll=end))
+    ben = BEN.replace(camera=BEN.camera.replace(yaw=start, pitch=10.0, roll=start, distance=1.3))
+    camera = transfer("pose", ann, ben, amount).camera
+    whole = (end - start + 180) % 360 - 180
+    for angle in (camera.yaw, camera.roll):
+        assert abs(angle - start) <= 180 * amount + 1e-6
+        assert np.cos(np.radians(angle - start - amount * whole)) == pytest.approx(1, abs=1e-9) or abs(whole) == 180
+    assert camera.pitch == pytest.approx(10 - 30 * amount)
+    assert camera.distance == 1.3
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("hair", (("hair", 0.7),)),
+        ("hair, pose", (("hair", 0.7), ("pose", 0.7))),
+        ("hair=0.5,pose=1,shape", (("hair", 0.5), ("pose", 1.0), ("shape", 0.7))),
+    ],
+)
+def test_several_parts_have_amounts_of_their_own(text, parts):
+    assert parts_of(text, 0.7) == parts
+
+
+@pytest.mark.parametrize("text", ["hair=much", "hair="])
+def test_an_amount_that_is_no_number_is_told(text):
+    with pytest.raises(UserError, match="hair needs an amount"):
+        parts_of(text)
 
 
 def test_blend_meets_both_ends_exactly():

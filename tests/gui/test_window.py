@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
 
 from faceeditor.gui import dialogs
@@ -185,7 +185,56 @@ def test_raw_components_are_editable(qtbot, window, session):
     assert session.document[session.document.current].codes["identity"][2] == pytest.approx(1.25, abs=0.01)
 
 
-def test_a_face_given_to_another_by_a_drop_in_the_gallery(window, session):
+def drop_on(window, source, target):
+    """Drags one face of the gallery over another and drops it there; what is told on the way."""
+    gallery = window.gallery
+    told = gallery.would(source, target)
+    where = QPointF(gallery.visualItemRect(gallery.item_of(target)).center())
+    mime, copy, no = (
+        gallery.mimeData([gallery.item_of(source)]),
+        Qt.DropAction.CopyAction,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    over = QDragMoveEvent(where.toPoint(), copy, mime, LEFT, no)
+    gallery.dragMoveEvent(over)
+    assert over.isAccepted()
+    gallery.dropEvent(QDropEvent(where, copy, mime, LEFT, no))
+    return told
+
+
+def test_a_drop_in_the_gallery_gives_what_the_panel_says_in_one_step(window, session):
+    ann, bob, _ = session.document.ids
+    before = session.document[bob]
+    for part in ("pose", "hair"):
+        window.transfer.parts[part].setChecked(True)
+    assert drop_on(window, ann, bob) == "Give the expression, hair and pose of Ann to Bob"
+    given = session.document[bob]
+    assert session.document.current == bob
+    assert len(session.document.history) == 1
+    assert given.camera.yaw == session.document[ann].camera.yaw != before.camera.yaw
+    assert session.view(bob).yaw == given.camera.yaw
+    for space, code in given.codes.items():
+        giver = session.document[ann] if space in ("expression", "hair") else before
+        assert np.array_equal(code, giver.codes[space])
+    window.transfer.amount.moved.emit(0.25)
+    assert len(session.document.history) == 1
+    half = session.document[bob]
+    expected = 0.75 * before.codes["hair"] + 0.25 * session.document[ann].codes["hair"]
+    assert np.allclose(half.codes["hair"], expected, atol=1e-6)
+    session.document.undo()
+    assert session.document[bob] is before
+
+
+def test_a_drop_that_gives_nothing_is_told(window, session, told):
+    ann, bob, _ = session.document.ids
+    window.transfer.parts["expression"].setChecked(False)
+    assert "nothing is ticked" in drop_on(window, ann, bob)
+    assert len(told) == 1
+    assert "tick something" in told[0]
+    assert session.document.history == ()
+
+
+def test_a_face_given_to_another_by_its_menu(window, session):
     ann, bob, _ = session.document.ids
     menu = window.gallery.gift_menu(bob, ann)
     next(action for action in menu.actions() if action.text() == "Expression").trigger()
