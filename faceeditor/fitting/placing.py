@@ -28,7 +28,7 @@ LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BR
 """Landmarks that slide along an edge, and how much less they are trusted."""
 LIVELINESS: Final = 0.3
 """The usual size of an expression's component."""
-DOUBT: Final = {IDENTITY: 0.7, EXPRESSION: 0.15}
+DOUBT: Final = {IDENTITY: 0.5, EXPRESSION: 0.25}
 """How far a component of the codes that were read off a picture is expected to lie from the truth."""
 UNSEEN: Final = [index for index, name in enumerate(EXPRESSION_COMPONENTS) if name.startswith("eyeLook")]
 """Components that landmarks hardly tell: the gaze."""

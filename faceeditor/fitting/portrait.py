@@ -23,6 +23,9 @@ SURE: Final = 0.3
 CONTENT: Final = 0.6
 """The trust at which the search ends."""
 
+HOPEFUL: Final = 6
+"""How many of the candidates that were taken from all over a photo are looked at twice."""
+
 MOST: Final = 8
 """How many candidates of one search are looked at."""
 
@@ -218,13 +221,23 @@ def closer(photo: NDArray[np.uint8], reader: PortraitReader, look: Look, *, thor
 
 
 def _ranked(
-    photo: NDArray[np.uint8], reader: PortraitReader, boxes: list[FaceBox], breathe: Callable[[], None]
+    photo: NDArray[np.uint8],
+    reader: PortraitReader,
+    boxes: list[FaceBox],
+    breathe: Callable[[], None],
+    hopeful: int = 1,
 ) -> list[Look]:
-    """The candidates, that which is most likely a head and stands out by its size first and looked at more closely."""
+    """The candidates, those that are most likely heads and stand out by their size first. The first so many
+    ``hopeful`` ones are looked at more closely, and the best of them then comes before all others.
+    """
     looks = _looks(photo, reader, boxes, breathe)
     rank = [look.trust * np.sqrt(box.side) for look, box in zip(looks, boxes, strict=True)]
-    first, *others = (looks[index] for index in np.argsort(rank)[::-1])
-    return [closer(photo, reader, first), *others]
+    looks = [looks[index] for index in np.argsort(rank)[::-1]]
+    near: list[Look] = []
+    for look in looks[:hopeful]:
+        breathe()
+        near.append(closer(photo, reader, look))
+    return [*sorted(near, key=lambda look: -look.trust), *looks[hopeful:]]
 
 
 def _looks(
@@ -258,8 +271,9 @@ def survey(photo: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[
                 best = looks
             if best[0].trust >= CONTENT:
                 break
-    if not best or best[0].trust < SURE:
-        best = _ranked(photo, reader, everywhere(photo), breathe)
+    if not best or best[0].trust < CONTENT:
+        others = _ranked(photo, reader, everywhere(photo), breathe, HOPEFUL)
+        best = others if not best or others[0].trust > best[0].trust else best
     return distinct([best[0], *(look for look in best[1:] if look.trust >= CONTENT)]) if best[0].trust >= SURE else []
 
 
