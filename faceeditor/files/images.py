@@ -34,11 +34,12 @@ def read_image_srgb(path: Path | str) -> Picture:
     Honours the EXIF orientation and the colour profile; takes grey, palette, CMYK, 16-bit and floating-point pictures
     and the first frame of an animation. Raises ``UserError`` for what is missing, empty, no picture, damaged or huge.
     """
-    rgba = read_image_srgba(path)
-    if rgba[..., 3].min() == 255:
-        return np.ascontiguousarray(rgba[..., :3])
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    file = require_file(path)
+    rgb, opacity = _decoded(file, str(file))
+    if opacity is None or opacity.min() == 255:
+        return rgb
+    alpha = opacity[..., None].astype(np.float32) / 255
+    return np.rint(rgb * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 def read_image_srgba(path: Path | str) -> Picture:
@@ -49,13 +50,19 @@ def read_image_srgba(path: Path | str) -> Picture:
 
 def decode_image_srgba(source: Path | BinaryIO, name: str) -> Picture:
     """Like :func:`read_image_srgba`, from an open stream too; errors call it ``name``."""
+    rgb, alpha = _decoded(source, name)
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8) if alpha is None else alpha])
+
+
+def _decoded(source: Path | BinaryIO, name: str) -> tuple[Picture, Picture | None]:
+    """The picture (H, W, 3) and its alpha (H, W), if it has transparent parts; errors call it ``name``."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with open_picture(source) as image:
                 _refuse_huge(name, *image.size)
                 image.load()
-                return _upright_srgba(image)
+                return _upright_srgb(image)
     except UserError:
         raise
     except Image.DecompressionBombError:
@@ -137,15 +144,14 @@ def open_picture(file: Path | BinaryIO) -> Image.Image:
     return Image.open(file, formats=[name for name in READABLE if name in Image.OPEN])
 
 
-def _upright_srgba(image: Image.Image) -> Picture:
-    upright = ImageOps.exif_transpose(image)
+def _upright_srgb(image: Image.Image) -> tuple[Picture, Picture | None]:
+    """Copies as little as it can: a photo may have a hundred million pixels."""
+    ImageOps.exif_transpose(image, in_place=True)
     alpha = None
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        alpha = upright.getchannel("A")
-    rgb = np.asarray(_to_srgb(_eight_bit(upright)))
-    opaque = np.full(rgb.shape[:2], 255, np.uint8)
-    return np.dstack([rgb, opaque if alpha is None else np.asarray(alpha)])
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+    return np.asarray(_to_srgb(_eight_bit(image))), alpha
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -167,7 +173,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         converted = source and ImageCms.profileToProfile(plain, source, _SRGB, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         converted = None
-    return converted or plain.convert("RGB")
+    return converted or (plain if plain.mode == "RGB" else plain.convert("RGB"))
 
 
 def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:

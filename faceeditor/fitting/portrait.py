@@ -1,6 +1,6 @@
 """Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -31,6 +31,9 @@ MOST: Final = 8
 
 AT_ONCE: Final = 4
 """How many candidates are read at once."""
+
+UPRIGHT: Final = 3
+"""How many searches find nearly upright heads, the likeliest there are."""
 
 THOROUGH: Final = 6
 """How many searches are made for all heads of a picture: all but those for turned small ones and heads that lie."""
@@ -263,18 +266,27 @@ def survey(photo: NDArray[np.uint8], reader: PortraitReader, breathe: Callable[[
     for all of them.
     """
     best: list[Look] = []
-    for boxes in candidates(photo):
+    for boxes, hopeful in _likeliest_first(photo):
         breathe()
         if boxes:
-            looks = _ranked(photo, reader, boxes[:MOST], breathe)
+            looks = _ranked(photo, reader, boxes, breathe, hopeful)
             if not best or looks[0].trust > best[0].trust:
                 best = looks
             if best[0].trust >= CONTENT:
                 break
-    if not best or best[0].trust < CONTENT:
-        others = _ranked(photo, reader, everywhere(photo), breathe, HOPEFUL)
-        best = others if not best or others[0].trust > best[0].trust else best
-    return distinct([best[0], *(look for look in best[1:] if look.trust >= CONTENT)]) if best[0].trust >= SURE else []
+    if not best or best[0].trust < SURE:
+        return []
+    return distinct([best[0], *(look for look in best[1:] if look.trust >= CONTENT)])
+
+
+def _likeliest_first(photo: NDArray[np.uint8]) -> Iterator[tuple[list[FaceBox], int]]:
+    """Where a head may be, and how many of the candidates are worth a closer look: nearly upright heads that are seen
+    from the front, then those that no cascade knows, such as profiles, then all others.
+    """
+    searches = ((boxes[:MOST], 1) for boxes in candidates(photo))
+    yield from islice(searches, UPRIGHT)
+    yield everywhere(photo), HOPEFUL
+    yield from searches
 
 
 def distinct(looks: list[Look]) -> list[Look]:
