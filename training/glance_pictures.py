@@ -45,7 +45,7 @@ def strip(
         first,
         settled,
         refined,
-        set_slider(refined, model.spaces, "jawOpen", 0.6),
+        set_slider(refined, model.spaces, "expression.jawOpen", 0.6),
         refined.replace(camera=camera.replace(yaw=camera.yaw - TURN)),
         refined.replace(camera=camera.replace(yaw=camera.yaw + TURN)),
         refined.with_code(LIGHT, neutral_light()),

@@ -72,7 +72,7 @@ def find(spaces: Spaces, key: str) -> tuple[Space, Control | int]:
             return space, int(name)
         if name in space.components:
             return space, space.components.index(name)
-    raise UserError(f"There is no control named {key}{_suggestion(spaces, key)}.")
+    raise UserError(f"There is no control named {key}{_suggestion(spaces, key)}")
 
 
 def keys(spaces: Spaces) -> tuple[str, ...]:
@@ -263,4 +263,4 @@ def _suggestion(spaces: Spaces, key: str) -> str:
     known = {name.lower(): name for name in keys(spaces)}
     near = difflib.get_close_matches(key.lower(), known, 1, 0.6)
     near = near or [name for name in known if name.partition(".")[2] == key.lower().rpartition(".")[2]]
-    return f"; did you mean {known[near[0]]}?" if near else f"; the model's spaces are: {', '.join(spaces)}"
+    return f"; did you mean {known[near[0]]}?" if near else f"; the model's spaces are: {', '.join(spaces)}."
