@@ -164,7 +164,8 @@ def attributes(
     """
     from PIL import Image
 
-    from training.evaluate_attributes import PAPER, Judge, load_encoder, means, rows
+    from training.attribute_scores import BEHIND, SIZE
+    from training.evaluate_attributes import PAPER, Judge, load_encoder, means, rows, true_faces
     from training.glance_measures import sights
 
     options = CaptureOptions(held_out=True, backdrops=True)
@@ -177,6 +178,10 @@ def attributes(
     told["means"] = means(list(rows(judge, found, faces)))
     told["perceptual_by"] = judge.perceptual.source
     told["moved"] = judge.moved(seen[:pairs])
+    told["moved_by_the_studio"] = judge.moved(
+        true_faces(found, model)[:pairs],
+        lambda face: studio.shoot(StudioFactors.from_codes(face.codes, face.camera), SIZE, BEHIND).picture_srgb,
+    )
     told["ds"] = judge.scores(seen[:pairs], draws)
     if plain is not None:
         told["ds_plain_autoencoder"] = judge.plain_scores(seen[:pairs], draws, plain)

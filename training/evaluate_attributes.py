@@ -2,7 +2,7 @@
 are kept apart.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,7 @@ PAPER: Final = {
 }  # fmt: skip
 """What Tables 2 and 3 say of the paper's model, on photos and by other networks than ours."""
 BACKDROP: Final = 1.0
+Draw = Callable[[Face], NDArray[np.uint8]]
 DISTANCES: Final = {"aed": EXP, "atd": TEX, "aid": ILLU, "apd": ROT}
 """Average expression, texture, illumination and pose distances, and the heads that they are told by."""
 
@@ -83,16 +84,17 @@ class Judge:
         centred = codes - (0 if head == EXP else self.encoder.get_buffer(f"{head}_mean"))
         return float(functional.cosine_similarity(centred[0], centred[1], dim=0))
 
-    def moved(self, faces: Sequence[Face]) -> dict[str, dict[str, float]]:
+    def moved(self, faces: Sequence[Face], draw: Draw | None = None) -> dict[str, dict[str, float]]:
         """What transfers move: by the attribute transferred from one face to the one before it, how much of the way to
-        its source every attribute has gone, the mean over all pairs.
+        its source every attribute has gone, the mean over all pairs. The model draws, if nothing else does.
         """
+        draw = draw or (lambda face: drawn(self.model, face))
         faces = [placed_as_crops(face) for face in faces]
         pairs = list(zip(faces, [*faces[1:], faces[0]], strict=True))
-        before, goal = (self.seer.features([drawn(self.model, pair[k]) for pair in pairs]) for k in (0, 1))
+        before, goal = (self.seer.features([draw(pair[k]) for pair in pairs]) for k in (0, 1))
         table = {}
         for what in ATTRIBUTES:
-            given = [drawn(self.model, _upright(transfer(what, source, target))) for target, source in pairs]
+            given = [draw(_upright(transfer(what, source, target))) for target, source in pairs]
             shares = moves(before, self.seer.features(given), goal)
             table[what] = {name: float(np.mean(share)) for name, share in shares.items()}
         return table
@@ -133,6 +135,12 @@ def load_encoder(name_or_folder: str) -> AttributeNetwork:
         return AttributeNetwork.from_bundle(read_bundle(folder), torch.device("cpu"))
     network: AttributeNetwork = load_model(name_or_folder)
     return network
+
+
+def true_faces(sights: Sequence[Sight | None], model: str) -> list[Face]:
+    """The heads that were really seen, as faces of the ``model``."""
+    factors = [sight.shot.factors for sight in sights if sight is not None]
+    return [Face(str(number), model, dict(one.codes), one.camera) for number, one in enumerate(factors)]
 
 
 def _upright(face: Face) -> Face:
