@@ -89,10 +89,10 @@ class TemplateDistance(nn.Module):
         self.measured.fill_(True)
 
     def bind(self, codes: Mapping[str, Tensor]) -> "BoundDistance":
-        """The distances of the heads of ``codes`` (batch, dims), without gradients to them. The first 100 components of
+        """The distances of the heads of ``codes`` (batch, dims), with gradients to them. The first 100 components of
         ``identity`` and the hair's styles count, as in studio coordinates.
         """
-        with torch.no_grad(), torch.autocast(self.head.device.type, enabled=False):
+        with torch.autocast(self.head.device.type, enabled=False):
             if not self.measured:
                 self.measure()
             template = self.template = self.template.to(self.head.device)

@@ -110,3 +110,16 @@ def camera_rays(
         position, directions = rays.pixel_rays(camera, side, pixels.flatten())
     own = (position - position.new_tensor(origin)) / unit
     return Rays(own[None], (directions / unit).reshape(1, *pixels.shape, 3))
+
+
+def posed_rays(
+    rotation: Tensor, position: Tensor, camera: Camera, side: int, unit: float, origin: tuple[float, float, float]
+) -> Rays:
+    """The rays of :func:`camera_rays` of as many cameras as there are world-to-camera rotations (batch, 3, 3) and
+    positions (batch, 3), metres in head space; all else is that of ``camera``. With gradients to both.
+    """
+    with torch.autocast(rotation.device.type, enabled=False):
+        plane = rays.through_pixels(camera, side, torch.arange(side * side, device=rotation.device))
+        ways = plane.to(rotation.dtype) @ rotation
+    own = (position - position.new_tensor(origin)) / unit
+    return Rays(own, (ways / unit).reshape(-1, side, side, 3))

@@ -11,13 +11,17 @@ def pixel_rays(camera: Camera, size: int, pixels: torch.Tensor) -> tuple[torch.T
     Pixels are flat indices, row by row, of a ``size`` x ``size`` picture. Directions have length 1 along the camera's
     axis, so that a ray's parameter is a depth in metres.
     """
-    device = pixels.device
-    rotation = torch.as_tensor(camera.rotation(), dtype=torch.float32, device=device)
-    origin = torch.as_tensor(camera.position(), dtype=torch.float32, device=device)
+    rotation = torch.as_tensor(camera.rotation(), dtype=torch.float32, device=pixels.device)
+    origin = torch.as_tensor(camera.position(), dtype=torch.float32, device=pixels.device)
+    return origin, through_pixels(camera, size, pixels) @ rotation
+
+
+def through_pixels(camera: Camera, size: int, pixels: torch.Tensor) -> torch.Tensor:
+    """The directions (N, 3) of :func:`pixel_rays` along the camera's own axes: right, down and forward."""
     k = camera.intrinsics(size, size)
     x = ((pixels % size).float() + 0.5 - float(k[0, 2])) / float(k[0, 0])
     y = ((pixels // size).float() + 0.5 - float(k[1, 2])) / float(k[1, 1])
-    return origin, torch.stack([x, y, torch.ones_like(x)], dim=-1) @ rotation
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1)
 
 
 def meet(origin: torch.Tensor, directions: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
