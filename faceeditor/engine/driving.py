@@ -15,8 +15,10 @@ from faceeditor.engine import exports
 from faceeditor.engine.engine import able
 from faceeditor.engine.jobs import Steps
 from faceeditor.errors import UserError
+from faceeditor.faces.layout import EXPRESSION
 from faceeditor.faces.performance import Performance
 from faceeditor.files.video import read_camera, read_frames, read_video_facts
+from faceeditor.models.face_mesh import TEMPLATE
 
 if TYPE_CHECKING:
     from faceeditor.fitting.video import HeadTracker, Sight
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 FPS: Final = 25.0
 """Frames a second of what cameras saw."""
+GUIDED: Final = "guided"
+"""The architecture of the bundle that says which expressions are common."""
 UNKNOWN: Final = 250
 """Frames that a video is taken to have that does not tell how long it takes."""
 
@@ -33,17 +37,17 @@ def watch(model_of: Callable[[str], Any], path: Path, step: Steps) -> Performanc
     """What the head in the video at ``path`` does; what it does in each frame streams by ``step``. Raises ``UserError``
     for a file that is no video, or shows no face.
     """
-    from faceeditor.fitting.video import performance
-
     step(0.0, "Reading the video")
     facts = read_video_facts(path)
     tracker = _tracker(model_of)
     count = round(facts.duration * facts.fps) or UNKNOWN
     with closing(read_frames(path)) as pictures:
-        return performance(_told(pictures, tracker, count, step), facts.fps)
+        return tracker.told(
+            _sights(pictures, tracker, count, step), facts.fps, partial(step, 1.0, "Telling the expressions")
+        )
 
 
-def _told(
+def _sights(
     pictures: Iterable[NDArray[np.uint8]], tracker: "HeadTracker", count: int, step: Steps
 ) -> "Iterator[Sight | None]":
     for number, picture in enumerate(pictures):
@@ -60,8 +64,6 @@ def watch_camera(
     """What the head before a camera does until ``enough`` is set, or ``seconds`` have passed. Raises ``UserError`` for
     a camera that is not there, or sees no face.
     """
-    from faceeditor.fitting.video import performance
-
     step(0.0, "Opening the camera")
     tracker = _tracker(model_of)
     seen: list[Sight | None] = []
@@ -77,7 +79,7 @@ def watch_camera(
                 step(0.0, preview=_moment(seen[-1]))
             if enough.is_set() or now >= seconds:
                 break
-    return evenly(performance(seen, FPS), np.array(moments))
+    return evenly(tracker.told(seen, FPS, partial(step, 1.0)), np.array(moments))
 
 
 def evenly(told: Performance, moments: NDArray[np.float64]) -> Performance:
@@ -99,9 +101,11 @@ def _moment(sight: "Sight | None") -> Performance | None:
 
 
 def _tracker(model_of: Callable[[str], Any]) -> "HeadTracker":
+    from faceeditor.fitting.expressions import ExpressionSolver
     from faceeditor.fitting.video import HeadTracker
 
-    encoder = exports.name_of(exports.ENCODER)
-    if encoder is None:
-        raise UserError("The model that reads faces off videos is not installed; install the program again.")
-    return HeadTracker(model_of(exports.reader_name()), able(model_of(encoder), "attributes"))
+    encoder, common = exports.name_of(exports.ENCODER), exports.name_of(GUIDED)
+    if encoder is None or common is None:
+        raise UserError("A model that reads faces off videos is not installed; install the program again.")
+    solver = ExpressionSolver(model_of(TEMPLATE), model_of(common).spaces[EXPRESSION])
+    return HeadTracker(model_of(exports.reader_name()), able(model_of(encoder), "attributes"), solver)

@@ -1,17 +1,19 @@
 """Videos become performances: one head is followed from frame to frame, and a look at each tells its expression."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
-from faceeditor.faces.latents import Code, as_code
+from faceeditor.faces.camera import Camera
+from faceeditor.faces.latents import Code
 from faceeditor.faces.layout import DIMS, EXPRESSION
 from faceeditor.faces.performance import Performance
 from faceeditor.fitting import alignment
+from faceeditor.fitting.expressions import ExpressionSolver, Landmarks
 from faceeditor.fitting.portrait import LOOK, SURE, Look, PortraitReader, closer, find, placed
 from faceeditor.models.contract import AttributeEncoder
 
@@ -24,17 +26,20 @@ NO_FACE: Final = "No face was found in the video; take one in which a face is la
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """What one frame shows: the ``expression`` (64,) and the ``pose``, yaw, pitch and roll in degrees."""
+    """What one frame shows: the ``expression`` (64,), as far as is known yet, and the ``pose``, yaw, pitch and roll in
+    degrees; ``landmarks`` are what that was told by.
+    """
 
     expression: Code
     pose: tuple[float, float, float]
+    landmarks: Landmarks
 
 
 class HeadTracker:
     """Follows one head through the pictures it is shown: the most prominent one when it begins, or begins again."""
 
-    def __init__(self, reader: PortraitReader, encoder: AttributeEncoder) -> None:
-        self._reader, self._encoder = reader, encoder
+    def __init__(self, reader: PortraitReader, encoder: AttributeEncoder, solver: ExpressionSolver) -> None:
+        self._reader, self._encoder, self._solver = reader, encoder, solver
         self._look: Look | None = None
         self._missed = 0
 
@@ -62,9 +67,30 @@ class HeadTracker:
 
     def _read(self, picture: Picture, look: Look) -> Sight:
         transform = placed(self._reader, look)
-        codes, (camera,) = self._encoder.encode(alignment.warp(picture, transform, LOOK)[None])
-        turn = float(np.degrees(np.arctan2(transform[1, 0], transform[0, 0])))
-        return Sight(as_code(codes[EXPRESSION][0]), (camera.yaw, camera.pitch, camera.roll + turn))
+        codes, _ = self._encoder.encode(alignment.warp(picture, transform, LOOK)[None])
+        yaw, pitch, roll = look.pose
+        landmarks = Landmarks(
+            places=alignment.move(transform @ alignment.inverted(look.transform), look.reading.landmarks[0]) / LOOK,
+            spread=look.reading.spread[0] / LOOK,
+            rotation=Camera(yaw=yaw, pitch=pitch).rotation(),
+            expression=codes[EXPRESSION][0],
+        )
+        turn = float(np.degrees(np.arctan2(look.transform[1, 0], look.transform[0, 0])))
+        return Sight(self._solver.solve(landmarks), (yaw, pitch, roll + turn), landmarks)
+
+    def told(self, seen: Iterable[Sight | None], fps: float, breathe: Callable[[], None] = lambda: None) -> Performance:
+        """The performance of all that was ``seen``, frame by frame, now that it is known whom it shows. Raises
+        ``UserError`` when nothing ever was.
+        """
+        every = list(seen)
+        for learn in (True, False):
+            self._solver.forget()
+            for number, sight in enumerate(every):
+                breathe()
+                if sight is not None:
+                    expression = self._solver.solve(sight.landmarks, learn=learn)
+                    every[number] = replace(sight, expression=expression)
+        return performance(every, fps)
 
 
 def performance(seen: Iterable[Sight | None], fps: float) -> Performance:

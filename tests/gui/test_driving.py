@@ -1,4 +1,4 @@
-"""The timeline lets a video drive the face: what is read streams into the viewport, plays, can be scrubbed, recorded."""
+"""The timeline lets a video drive the face: what is read streams to the viewport, plays, is scrubbed and recorded."""
 
 import threading
 import time
