@@ -41,6 +41,7 @@ class Driving(QWidget):
         self._job: Job[Performance] | None = None
         self._enough = Event()
         self._before: Camera | None = None
+        self._shown: tuple[Performance, int] | None = None
         self._clock = QElapsedTimer()
         self._timer = QTimer(self, interval=_TICK_MS)
         self._timer.timeout.connect(self._tick)
@@ -50,7 +51,7 @@ class Driving(QWidget):
         self.pose = tool_button("ph.arrows-out-cardinal", "Turn the head as in the video, too", checkable=True)
         self.record = tool_button("ph.film-strip", "Record this face, driven, as a video")
         self.name = QLabel("No driving video")
-        self.at = SliderRow(Control("timeline.at", "Moment", 0.0, 1.0, unit=" s"))
+        self.at = SliderRow(Control("timeline.at", "Moment", 0.0, 1.0))
         self._lay_out()
         self.open.clicked.connect(self.ask)
         self.camera.toggled.connect(self._watch_camera)
@@ -58,8 +59,9 @@ class Driving(QWidget):
         self.pose.toggled.connect(self._pose)
         self.record.clicked.connect(self._record)
         self.at.moved.connect(self._scrub)
-        self.at.reset_asked.connect(lambda: self._scrub(0.0))
-        self.at.neutral_asked.connect(lambda: self._scrub(0.0))
+        self.at.reset_asked.connect(self.stop)
+        self.at.neutral_asked.connect(self.stop)
+        session.document.face_changed.connect(self._changed)
         self._offer()
 
     # Where performances come from -------------------------------------------------------------------------------------
@@ -123,6 +125,7 @@ class Driving(QWidget):
     def stop(self) -> None:
         """Stop playing and show the document's face again, as it was seen before."""
         self.play.setChecked(False)
+        self._shown = None
         self._look_back()
         self.at.show_value(0.0)
         self.showing.emit(None)
@@ -155,6 +158,7 @@ class Driving(QWidget):
         face_id = self._session.document.current
         if face_id is None:
             return
+        self._shown = performance, frame
         face = self._session.document[face_id]
         try:
             self.showing.emit(driven(face, self._session.spaces(face.model), performance, frame))
@@ -165,6 +169,11 @@ class Driving(QWidget):
         if self.pose.isChecked():
             self._before = self._before or self._session.view(face_id)
             self._session.look(face_id, turned(self._before, performance, frame))
+
+    def _changed(self, face_id: str) -> None:
+        """What the artist edits shows on the driven face at once."""
+        if self._shown is not None and face_id == self._session.document.current:
+            self._show(*self._shown)
 
     def _pose(self, on: bool) -> None:
         if not on:

@@ -96,6 +96,20 @@ def test_the_moment_can_be_scrubbed(window, strip):
     assert jaws[-1] == pytest.approx(1.0, abs=0.02)
     strip.at.moved.emit(0.5)
     assert jaws[-1] == pytest.approx(0.5, abs=0.05)
+    strip.at.reset_asked.emit()
+    assert jaws[-1] is None
+
+
+def test_edits_show_on_the_driven_face(window, session, strip):
+    faces = []
+    window.timeline.showing.connect(faces.append)
+    strip.at.moved.emit(0.5)
+    session.set_slider(session.document.current, "identity.width", 1.5)
+    assert faces[-1].codes["identity"] is session.document[session.document.current].codes["identity"]
+    assert faces[-1].codes["expression"][0] == pytest.approx(0.5, abs=0.05)
+    strip.stop()
+    session.set_slider(session.document.current, "identity.width", 0.5)
+    assert faces[-1] is None
 
 
 def test_only_one_thing_plays(window, strip):
