@@ -4,20 +4,27 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
+import skimage.data
 import torch
+from PIL import Image
 
 from faceeditor.editing.controls import neutral
+from faceeditor.engine import photos
 from faceeditor.engine.dense_reference import DenseReference
 from faceeditor.engine.engine import Engine
+from faceeditor.engine.exports import ENCODER, name_of
 from faceeditor.engine.jobs import NO_STEPS, Steps, Work
+from faceeditor.engine.photos import Photo
 from faceeditor.engine.requests import Drawn, DrawRequest, Pace
 from faceeditor.engine.surface_bench import heads, surfaces
 from faceeditor.faces.face import Face
-from faceeditor.faces.latents import Space
+from faceeditor.faces.latents import Space, in_studio_coordinates
 from faceeditor.faces.layout import EXPRESSION
 from faceeditor.models.catalogue import catalogue
 from faceeditor.models.contract import Quality, RadianceModel
@@ -30,6 +37,8 @@ DRAG_SECONDS: Final = 3.0
 DRAG_HZ: Final = 60.0
 FRAMES: Final = 24
 DENSE_FRAMES: Final = 3
+PHOTO_SIZE: Final = 3000
+GLANCES: Final = 3
 
 
 def measure(name: str, threads: int | None = None, device: str = "auto") -> dict[str, Any]:
@@ -39,7 +48,9 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
     camera moved; ``frame.full_ms`` is a full-quality frame of 512 pixels after a code changed; ``frame.drag_fps``
     counts the 256-pixel frames that reach the owner while a slider is dragged through the engine;
     ``frame.ratio_to_dense_paper`` is how many times longer than ``frame.codes_ms`` a dense network of HeadNeRF's size
-    takes for one frame of 256 pixels. Where models of surfaces are at hand, the figures of
+    takes for one frame of 256 pixels. Where an encoder is at hand, ``glance.encoder_ms`` is its one forward pass, and
+    ``glance.first_picture_ms`` the time from a photo of nine million pixels in a file to the first picture of a face
+    that can be edited. Where models of surfaces are at hand, the figures of
     :func:`faceeditor.engine.surface_bench.surfaces` and :func:`faceeditor.engine.surface_bench.heads` follow, and
     ``extraction.triplane_vs_imface``: how many times longer a face takes to extract at 256 cells than a whole head.
     """
@@ -55,6 +66,7 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
         dense = engine.submit("Measure the dense network", lambda step: _dense()).result()
         return {
             **figures,
+            **_glance(engine, inbox, name),
             **_surface(engine),
             "frame.dense_paper_ms": dense,
             "frame.ratio_to_dense_paper": dense / figures["frame.codes_ms"],
@@ -66,6 +78,45 @@ def measure(name: str, threads: int | None = None, device: str = "auto") -> dict
         }
     finally:
         engine.close()
+
+
+def _glance(engine: Engine, inbox: "SimpleQueue[Callable[[], None]]", name: str) -> dict[str, float]:
+    encoder = name_of(ENCODER)
+    spaces = engine.load(name).result().spaces
+    if encoder is None or not in_studio_coordinates(spaces):
+        return {}
+    person = np.array(skimage.data.astronaut())  # type: ignore[no-untyped-call]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        Image.fromarray(person).resize((PHOTO_SIZE, PHOTO_SIZE)).save(path)
+        seconds = [_first_picture(engine, inbox, path, name) for _ in range(GLANCES + 1)]
+
+    def encoding(step: Steps) -> float:
+        return _median_ms(lambda _: engine.model(encoder).encode(person[None]), FRAMES, step)
+
+    return {
+        "glance.encoder_ms": engine.submit("Measure the encoder", encoding).result(),
+        "glance.first_picture_ms": statistics.median(seconds[1:]) * 1000,
+    }
+
+
+def _first_picture(engine: Engine, inbox: "SimpleQueue[Callable[[], None]]", path: Path, name: str) -> float:
+    """Seconds from the photo at ``path`` to the coarse picture of the face that it tells."""
+    arrived: list[Drawn] = []
+
+    def take(drawn: Drawn) -> None:
+        arrived.append(drawn)
+
+    engine.drawn.connect(take)
+    began = time.perf_counter()
+    face, _ = engine.submit("Glance", lambda step: photos.glance(engine.model, Photo(path), name, step)).result()
+    engine.draw(DrawRequest.of(face, target="glance", size=FULL_SIZE))
+    while not any(drawn.request.codes is face.codes for drawn in arrived):
+        inbox.get()()
+    seconds = time.perf_counter() - began
+    engine.forget("glance")
+    engine.drawn.disconnect(take)
+    return seconds
 
 
 def _surface(engine: Engine) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Space, in_studio_coordinates
 
 if TYPE_CHECKING:
-    from faceeditor.fitting.portrait import Portrait
+    from faceeditor.fitting.portrait import Crop, Portrait
 
 
 class PhotoDesk(ABC):
@@ -133,12 +133,13 @@ class PhotoDesk(ABC):
 
         return self.engine.submit(f"Refine {self.document[face_id].name}", work)
 
-    def _made(self, face: Face, alone: bool, photo: Photo) -> FaceId:
-        """Has a new face added by the session's thread."""
+    def _made(self, face: Face, crop: "Crop", photo: Photo) -> FaceId:
+        """Has a new face added by the session's thread, and told what the artist may want to correct."""
         face_id = new_id()
         self._deliver(lambda: self._add(face, photo, face_id))
-        if not alone:
-            self._deliver(lambda: self.engine.notice.emit(_several(photo)))
+        doubt = "" if photo.box is not None else _UNCERTAIN if not crop.certain else "" if crop.alone else _SEVERAL
+        if doubt:
+            self._deliver(lambda: self.engine.notice.emit(doubt.format(_name(photo))))
         return face_id
 
     def _add(self, face: Face, photo: Photo, face_id: FaceId) -> None:
@@ -165,8 +166,11 @@ def _name(photo: Photo) -> str:
     return "the photo" if photo.path is None else photo.path.name
 
 
-def _several(photo: Photo) -> str:
-    return (
-        f"{_name(photo)} shows several faces and the most prominent was taken; Refine in the window, or --face on the "
-        "command line, takes another."
-    )
+_SEVERAL: Final = (
+    "{} shows several faces and the most prominent was taken; Refine in the window, or --face on the command line, "
+    "takes another."
+)
+_UNCERTAIN: Final = (
+    "What was taken for a face in {} may be none; draw a box around the face by Refine in the window, or give it by "
+    "--box on the command line."
+)

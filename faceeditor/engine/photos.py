@@ -18,7 +18,7 @@ from faceeditor.faces.latents import in_studio_coordinates
 from faceeditor.files.images import read_image_srgb
 
 if TYPE_CHECKING:
-    from faceeditor.fitting.portrait import Portrait
+    from faceeditor.fitting.portrait import Crop, Portrait
     from faceeditor.fitting.progress import FitProgress
 
 # Fitting is imported by the first fit and not before, for the sake of a quick start.
@@ -81,9 +81,9 @@ def find_heads(model_of: ModelOf, photo: Photo, step: Steps) -> list[Box]:
     return heads(photo.read(), model_of(reader_name()), lambda: step(0.1, "Looking for other faces"))
 
 
-def glance(model_of: ModelOf, photo: Photo, name: str, step: Steps) -> tuple[Face, bool]:
+def glance(model_of: ModelOf, photo: Photo, name: str, step: Steps) -> tuple[Face, "Crop"]:
     """The face of the model ``name`` that one look at a photo tells, the quickest way there is, without figures; and
-    whether it is the only face that was seen.
+    what was looked at.
     """
     from faceeditor.fitting.glance import at_first_sight
     from faceeditor.fitting.portrait import cropped
@@ -92,13 +92,13 @@ def glance(model_of: ModelOf, photo: Photo, name: str, step: Steps) -> tuple[Fac
     picture, reader, box = _opened(model_of, photo, step)
     crop = cropped(picture, reader, box=box, breathe=lambda: step(0.1))
     step(0.8, "At first sight", crop.crop_srgb)
-    return _kept(at_first_sight(crop, encoder, model), photo), crop.alone
+    return _kept(at_first_sight(crop, encoder, model), photo), crop
 
 
-def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -> tuple[Face, bool]:
+def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -> tuple[Face, "Crop"]:
     """Finds the head in a photo and fits the model ``name`` to it; streams pictures by ``step``, the first of them of
-    what one glance tells, if there is a model for that. With the quality ``glance`` that is all. Also tells whether it
-    is the only head that was seen.
+    what one glance tells, if there is a model for that. With the quality ``glance`` that is all. Also gives what was
+    looked at.
     """
     from faceeditor.fitting.glance import at_first_sight, over_photo
     from faceeditor.fitting.glance import glance as measured_glance
@@ -114,13 +114,13 @@ def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -
         step(0.05 + 0.95 * progress.fraction, progress.message, progress.picture_srgb)
 
     if quality == GLANCE:
-        return _kept(measured_glance(portrait, encoder, model), photo), portrait.alone
+        return _kept(measured_glance(portrait, encoder, model), photo), portrait
     if encoder is not None and in_studio_coordinates(model.spaces):
         first = at_first_sight(portrait, encoder, model)
         step(0.05, "At first sight", over_photo(first, portrait, model, FIRST_SIGHT))
     with torch.enable_grad():
         face = fit_photo(portrait, model, quality=quality, on_step=on_step, cancelled=lambda: False)
-    return _kept(face, photo), portrait.alone
+    return _kept(face, photo), portrait
 
 
 def get_ready(model_of: ModelOf, step: Steps) -> None:

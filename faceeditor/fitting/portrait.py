@@ -1,7 +1,7 @@
 """Portrait analysis: find the head in a photo, bring it upright into a square crop, and tell what is there."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -77,12 +77,14 @@ class Crop:
     """A head found in a photo and cropped to a square of S pixels, upright and never stretched.
 
     ``crop_srgb`` (S, S, 3) uint8, the photo's edge repeated beyond it; ``transform`` (3, 3) photo -> crop pixels, a
-    similarity; ``alone`` is false when another head was seen on the way to it.
+    similarity; ``alone`` is false when another head was seen on the way to it, ``certain`` is false when it may be no
+    head at all.
     """
 
     crop_srgb: NDArray[np.uint8]
     transform: Array
     alone: bool = field(default=True, kw_only=True)
+    certain: bool = field(default=True, kw_only=True)
 
     @property
     def size(self) -> int:
@@ -171,10 +173,11 @@ def analyse(
     if landmarks is not None:
         look = _from_landmarks(photo_srgb, reader, _checked(landmarks))
         return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
-    transform, alone = _located(photo_srgb, reader, box, breathe)
+    looks = _located(photo_srgb, reader, box, breathe)
     breathe()
-    look = _look(photo_srgb, reader, transform, thorough=True)
-    return _portrait(photo_srgb, reader, look, size, None, alone=alone)
+    look = _look(photo_srgb, reader, placed(reader, looks[0]), thorough=True)
+    portrait = _portrait(photo_srgb, reader, look, size, None)
+    return replace(portrait, alone=len(looks) == 1, certain=looks[0].trust >= CONTENT)
 
 
 def cropped(
@@ -186,20 +189,21 @@ def cropped(
     breathe: Callable[[], None] = lambda: None,
 ) -> Crop:
     """The very crop of :func:`analyse`, without what takes most of its time: reading it."""
-    transform, alone = _located(photo_srgb, reader, box, breathe)
-    transform = _larger(size) @ transform
-    return Crop(alignment.warp(photo_srgb, transform, size), transform, alone=alone)
+    looks = _located(photo_srgb, reader, box, breathe)
+    transform = _larger(size) @ placed(reader, looks[0])
+    picture = alignment.warp(photo_srgb, transform, size)
+    return Crop(picture, transform, alone=len(looks) == 1, certain=looks[0].trust >= CONTENT)
 
 
 def _located(
     photo: NDArray[np.uint8], reader: PortraitReader, box: Box | None, breathe: Callable[[], None]
-) -> tuple[Array, bool]:
-    """Where the crop of ``LOOK`` pixels is to be taken, and whether its head is the only one that was seen."""
+) -> list[Look]:
+    """The head from near, then others that were seen. Raises ``NoFaceError`` where there is none."""
     looks = survey(photo, reader, breathe) if box is None else [_from_box(photo, reader, box)]
     if not looks:
         raise NoFaceError
     breathe()
-    return placed(reader, closer(photo, reader, looks[0])), len(looks) == 1
+    return [closer(photo, reader, looks[0]), *looks[1:]]
 
 
 def _checked(landmarks: NDArray[np.floating[Any]]) -> Array:
@@ -345,15 +349,7 @@ def _box(landmarks: Array) -> Box:
     return float(left), float(top), float(right), float(bottom)
 
 
-def _portrait(
-    photo: NDArray[np.uint8],
-    reader: PortraitReader,
-    look: Look,
-    size: int,
-    given: Array | None,
-    *,
-    alone: bool = True,
-) -> Portrait:
+def _portrait(photo: NDArray[np.uint8], reader: PortraitReader, look: Look, size: int, given: Array | None) -> Portrait:
     reading, larger = look.reading, _larger(size)
     transform = larger @ look.transform
     crop = alignment.warp(photo, transform, size)
@@ -365,7 +361,6 @@ def _portrait(
     return Portrait(
         crop_srgb=crop,
         transform=transform,
-        alone=alone,
         landmarks=found,
         confidence=confidence(reading.spread[0], LOOK) if given is None else np.ones(points.COUNT),
         mask=mask,

@@ -7,7 +7,7 @@ from typing import Final
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from faceeditor.editing.transfer import TRANSFERS
+from faceeditor.editing.transfer import TRANSFERS, Part
 from faceeditor.errors import UserError
 from faceeditor.gui import theme
 from faceeditor.gui.slider import Control, SliderRow
@@ -17,7 +17,7 @@ _ALWAYS: Final = ("identity", "expression", "pose")
 """Shown even where they cannot be given, so that the panel does not jump about."""
 
 
-_TIPS: Final = {"identity": "The shape of the head", "pose": "How the head is turned"}
+_TIPS: Final[dict[Part, str]] = {"identity": "The shape of the head", "pose": "How the head is turned"}
 
 
 class TransferPanel(QWidget):

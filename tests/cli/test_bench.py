@@ -10,6 +10,7 @@ def test_bench_compares_with_dense_networks_and_grids_in_one_run(line):
     assert figures["frame.ratio_to_dense_paper"] == pytest.approx(ratio)
     assert ratio >= 12
     assert figures["extraction.triplane_128_s"] > 0
+    assert 0 < figures["glance.encoder_ms"] < figures["glance.first_picture_ms"]
     seconds = figures["extraction.seconds_256"], figures["extraction.triplane_seconds_256"]
     assert figures["extraction.triplane_vs_imface"] == pytest.approx(seconds[0] / seconds[1])
     assert figures["extraction.triplane_vs_imface"] >= 3

@@ -5,7 +5,8 @@ import pygltflib
 import pytest
 import skimage.data
 from PIL import Image
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
@@ -29,16 +30,30 @@ def full_picture(qtbot, window):
 
 
 def fit(qtbot, window, path):
-    """Drops the photo, lets the dialog find the face, begins a draft, waits for the face."""
-    before = window.session.document.ids
-    window.commands.open_files([path])
+    """Drops the photo, waits for the face at first sight, refines it to a draft."""
+    document = window.session.document
+    before, steps = document.ids, len(document.history)
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    action, no = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
+    window.dropEvent(QDropEvent(QPointF(400, 300), action, mime, LEFT, no))
+    qtbot.waitUntil(lambda: len(document.ids) > len(before), timeout=600_000)
+    face = document.current
+    assert face not in before
+    assert window.findChild(FitDialog) is None
+    qtbot.waitUntil(lambda: not window.session.jobs, timeout=600_000)
+    assert len(document.history) == steps + 1
+    seen = document[face]
+    window.actions_by_name["refine"].trigger()
     dialog = window.findChild(FitDialog)
     qtbot.waitUntil(lambda: dialog.ready or "No face" in dialog.says.text(), timeout=600_000)
     assert dialog.ready, dialog.says.text()
     dialog.quality.setCurrentIndex(dialog.quality.findData("draft"))
     QTest.mouseClick(dialog.fit, LEFT)
-    qtbot.waitUntil(lambda: len(window.session.document.ids) > len(before), timeout=600_000)
-    assert window.session.document.current not in before
+    qtbot.waitUntil(lambda: document[face] is not seen, timeout=600_000)
+    assert document.current == face
+    assert len(document.history) == steps + 2
+    assert document[face].origin.figures["psnr"] > 15
     window.activateWindow()  # Xvfb has no window manager that would do it when the dialog closes
     qtbot.waitActive(window)
 
