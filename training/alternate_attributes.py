@@ -46,28 +46,39 @@ TELLING: Final = 32
 
 
 class PhotoCodes(nn.Module):
-    """The conditioned codes z of photos, which start at z^0, ``told`` (N, dims) by head."""
+    """The conditioned codes z of photos: z^0, ``told`` (N, dims) by head, and how far they have moved since, in the
+    spread of each component that ``encoder`` knows; for a step that is small for an angle is large for a colour.
+    """
 
-    def __init__(self, told: Mapping[str, Tensor]) -> None:
+    def __init__(self, told: Mapping[str, Tensor], encoder: AttributeNetwork) -> None:
         super().__init__()
-        self.tables = nn.ParameterDict({head: nn.Parameter(table.clone()) for head, table in told.items()})
+        self.moves = nn.ParameterDict({head: nn.Parameter(torch.zeros_like(table)) for head, table in told.items()})
+        for head, table in told.items():
+            self.register_buffer(f"{head}_start", table, persistent=False)
+            self.register_buffer(f"{head}_spread", encoder.get_buffer(f"{head}_scale"), persistent=False)
 
-    def forward(self, numbers: Tensor) -> dict[str, Tensor]:
-        """The codes (B, dims) by head of the photos with ``numbers`` (B,)."""
-        return {head: table[numbers] for head, table in self.tables.items()}
+    def start(self, numbers: Tensor | slice) -> dict[str, Tensor]:
+        """z^0 (B, dims) by head of the photos with ``numbers`` (B,)."""
+        return {head: self.get_buffer(f"{head}_start")[numbers] for head in self.moves}
+
+    def forward(self, numbers: Tensor | slice) -> dict[str, Tensor]:
+        """z (B, dims) by head."""
+        start = self.start(numbers)
+        return {head: start[head] + self.get_buffer(f"{head}_spread") * self.moves[head][numbers] for head in start}
 
 
 class DecoderStep(nn.Module):
     """What is trained in the first step: D and the codes."""
 
-    def __init__(self, decoder: HeadNerf, codes: PhotoCodes, cells: int) -> None:
+    def __init__(self, decoder: HeadNerf, codes: PhotoCodes, config: Alternation) -> None:
         super().__init__()
-        self.decoder, self.codes, self.cells = decoder, codes, cells
+        self.decoder, self.codes, self.cells, self.short = decoder, codes, config.cells, config.short
 
-    def forward(self, numbers: Tensor) -> tuple[dict[str, Tensor], Picture]:
-        """Codes and pictures of photos."""
+    def forward(self, numbers: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], Picture]:
+        """z and z^0 of photos, and D(z)."""
         codes = self.codes(numbers)
-        return codes, draw(self.decoder, codes, self.cells, jitter=True)
+        drawn = draw(self.decoder, codes, self.cells, jitter=True, short=self.short)
+        return codes, self.codes.start(numbers), drawn
 
 
 class Trainer:
@@ -104,14 +115,13 @@ class Trainer:
     def train_decoder(self, folder: Path, epochs: float) -> dict[str, Tensor]:
         """The first step: D's weights and the photos' codes by Eq. 3; gives z^D (N, dims) by head."""
         start = {head: table.to(self.fabric.device) for head, table in self.told(folder).items()}
-        step = DecoderStep(self.decoder.requires_grad_(True), PhotoCodes(start), self.config.cells)
+        step = DecoderStep(self.decoder.requires_grad_(True), PhotoCodes(start, self.encoder), self.config)
         loss = DecoderLoss(self.config.decoder_weights, self.distance, self.recogniser).to(self.fabric.device)
         self.seen_by = loss.perceptual.source if loss.perceptual else ""
 
         def loss_of(network: nn.Module, batch: Unlabelled, number: int) -> Losses:
-            codes, drawn = network(batch.numbers)
+            codes, before, drawn = network(batch.numbers)
             size = drawn.alpha.shape[-1]
-            before = {head: table[batch.numbers] for head, table in start.items()}
             return loss(drawn, _sized(batch.over(), size), _sized(batch.head, size), codes, before)  # type: ignore[no-any-return]
 
         rate = self.config.decoder.learning_rate
@@ -123,7 +133,7 @@ class Trainer:
         best = loop.best
         assert isinstance(best, DecoderStep)
         self._keep(DECODER, self.decoder, best.decoder, loop)
-        return {head: table.detach().clone() for head, table in best.codes.tables.items()}
+        return {head: table.detach() for head, table in best.codes(slice(None)).items()}
 
     def train_encoder(self, folder: Path, epochs: float, labels: Mapping[str, Tensor], weights: EncoderWeights) -> None:
         """The second step: E's weights by Eq. 8, with ``labels`` z^D. The statistics of its normalisations stay."""
@@ -151,7 +161,7 @@ class Trainer:
 
     def paint(self, codes: Mapping[str, Tensor]) -> Tensor:
         """D(z) over white."""
-        return over_white(draw(self.decoder, codes, self.config.cells))
+        return over_white(draw(self.decoder, codes, self.config.cells, short=self.config.short))
 
     def told(self, folder: Path) -> dict[str, Tensor]:
         """z^0: what E says of all photos (N, dims) by head, asked once for each round."""

@@ -26,14 +26,15 @@ PARTS: Final[dict[str, type]] = {
 @dataclass(frozen=True)
 class Alternation:
     """One training: ``rounds`` of ``epochs`` for the ``decoder`` and as many for the ``encoder``, after ``start``
-    epochs for the decoder and for the encoder with L_cod alone (section 3.3). Steps of the two loops are counted from
-    these.
+    epochs for the decoder and for the encoder with L_cod alone (section 3.3). The steps of the two loops are counted
+    from these.
 
-    ``batch`` photos a step are drawn by way of maps with ``cells`` a side. Codes of photos learn at ``codes_rate``
-    instead of the decoder's rate. ``backgrounds``, if more than none, are put behind the photos that the encoder sees,
-    which stand before white else, as the paper's. Decoders that no bundle gives have ``sizes`` with the changes
-    ``model``; ``hair`` says whether a decoder has a code of hair. ``scale`` is what a component of codes that the first
-    training never used may move by.
+    ``batch`` photos a step are drawn by way of maps with ``cells`` a side, in ``short`` numbers, of 16 bits, where
+    those are quicker. Codes of photos, counted in their spread, learn at ``codes_rate`` instead of the decoder's rate.
+    If there are ``backgrounds``, so many of them are put behind the photos that the encoder sees, which stand before
+    white else, as the paper's. Decoders that no bundle gives have ``sizes`` with the changes ``model``; ``hair`` says
+    whether a decoder has a code of hair. ``scale`` is what a component of codes that the first training never used may
+    move by.
     """
 
     decoder: LoopConfig
@@ -47,6 +48,7 @@ class Alternation:
     backgrounds: int = 0
     hair: bool = True
     scale: float = 0.0
+    short: bool = True
     sizes: str = "small"
     model: Mapping[str, Any] = field(default_factory=dict)
     codes: CodeWeights = field(default_factory=CodeWeights)

@@ -105,7 +105,7 @@ def said(encoder: Callable[[Tensor], Attributes], pictures: Tensor, size: int) -
 @dataclass(frozen=True)
 class DecoderWeights:
     """Of the terms of Eq. 3, 1 each as it is printed, and of what the paper has not: ``outline``, the difference of the
-    opacity from the mask, without which nothing holds what is drawn beside the head.
+    opacity from the mask, for photos that show heads with all of the bust that the decoder draws.
     """
 
     pix: float = 1.0

@@ -45,7 +45,12 @@ def sights(codes: Mapping[str, Tensor], config: HeadNerfConfig, cells: int) -> R
     return posed_rays(turned, position, CAMERA, cells, config.unit, config.origin)
 
 
-def draw(decoder: HeadNerf, codes: Mapping[str, Tensor], cells: int, *, jitter: bool = False) -> Picture:
-    """D(z): pictures of ``codes`` (B, dims) by head, drawn by way of maps with ``cells`` a side."""
-    config = decoder.config
-    return decoder(by_space(codes, config), sights(codes, config, cells), jitter=jitter)  # type: ignore[no-any-return]
+def draw(
+    decoder: HeadNerf, codes: Mapping[str, Tensor], cells: int, *, jitter: bool = False, short: bool = False
+) -> Picture:
+    """D(z): pictures of ``codes`` (B, dims) by head, drawn by way of maps with ``cells`` a side; in ``short`` numbers,
+    of 16 bits, if wanted.
+    """
+    rays = sights(codes, decoder.config, cells)
+    with torch.autocast(decoder.device.type, torch.bfloat16, enabled=short):
+        return decoder(by_space(codes, decoder.config), rays, jitter=jitter)  # type: ignore[no-any-return]
