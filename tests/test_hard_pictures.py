@@ -162,6 +162,37 @@ def test_a_file_that_was_cut_off_is_told(session, tmp_path):
         glanced(session, path)
 
 
+def test_a_face_at_first_sight_is_settled_in_the_same_step(session, tmp_path):
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    other = session.new()
+    steps, before = len(session.document.history), session.document.ids
+    face_id = session.wait(session.glance(path))
+    seen = session.document[face_id]
+    assert len(session.document.history) == steps + 1
+    session.document.select(other)
+    session.settle()
+    settled = session.document[face_id]
+    assert settled is not seen
+    assert settled.origin.photo_srgb is not None
+    assert np.array_equal(settled.origin.codes["identity"], settled.codes["identity"])
+    assert session.document.current == other
+    assert not session.changed(face_id)
+    assert len(session.document.history) == steps + 1
+    session.document.undo()
+    assert session.document.ids == before
+
+
+def test_an_edit_before_it_is_settled_stays(session, tmp_path):
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    face_id = session.wait(session.glance(path))
+    session.set_slider(face_id, "expression.jawOpen", 0.8)
+    session.settle()
+    assert session.value(face_id, "expression.jawOpen") == pytest.approx(0.8, abs=1e-3)
+    assert session.changed(face_id) == {"expression.jawOpen"}
+
+
 def test_a_face_is_refined_in_one_step_and_keeps_what_was_edited(session, tmp_path):
     face_id = session.document.ids[0]
     path = tmp_path / "astronaut.png"

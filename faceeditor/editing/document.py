@@ -169,10 +169,13 @@ class Document:
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
-    def add(self, face: Face, label: str, face_id: FaceId | None = None) -> FaceId:
-        """Appends a face, makes it current, and returns its id (a new one unless given)."""
+    def add(self, face: Face, label: str, face_id: FaceId | None = None, merge: object = None) -> FaceId:
+        """Appends a face, makes it current, and returns its id (a new one unless given). A :meth:`replace` of it with
+        the same ``merge`` that follows at once belongs to the step.
+        """
         face_id = self._register(face, face_id)
-        self.execute(label, self._gallery.having({**self._gallery.faces, face_id: face}, face_id))
+        key = None if merge is None else (face_id, merge)
+        self.execute(label, self._gallery.having({**self._gallery.faces, face_id: face}, face_id), key)
         return face_id
 
     def extend(self, faces: Iterable[Face], label: str) -> tuple[FaceId, ...]:
@@ -181,10 +184,10 @@ class Document:
         self.execute(label, self._gallery.having({**self._gallery.faces, **added}, next(iter(added), self.current)))
         return tuple(added)
 
-    def replace(self, face_id: FaceId, face: Face, label: str, merge: object = None) -> None:
-        """Puts an edited face in the place of an old one, and makes it current."""
-        key = None if merge is None else (face_id, merge)
-        self.execute(label, self._gallery.having({**self._gallery.faces, face_id: face}, face_id), key)
+    def replace(self, face_id: FaceId, face: Face, label: str, merge: object = None, *, select: bool = True) -> None:
+        """Puts an edited face in the place of an old one, and makes it current unless told not to ``select`` it."""
+        key, current = None if merge is None else (face_id, merge), face_id if select else self.current
+        self.execute(label, self._gallery.having({**self._gallery.faces, face_id: face}, current), key)
 
     def base(self, face_id: FaceId, merge: object) -> Face:
         """The face that an edit with the key ``merge`` starts from: as it was before the steps that it merges with."""
@@ -220,6 +223,11 @@ class Document:
     def select(self, face_id: FaceId) -> None:
         """Makes a face current; not a step."""
         self._show(self._gallery.having(self._gallery.faces, face_id))
+
+    def start_at(self, face_id: FaceId, face: Face) -> None:
+        """Takes ``face`` for how the face started."""
+        self._originals[face_id] = face
+        self.face_changed.emit(face_id)
 
     def populate(self, faces: Iterable[Face]) -> tuple[FaceId, ...]:
         """Appends faces that count as saved, without a step: a sample gallery at first start.

@@ -86,13 +86,16 @@ class PhotoDesk(ABC):
         )
 
     def glance(self, photo: Path | Photo, *, model: str | None = None) -> Job[FaceId]:
-        """Adds the face that one look at a photo tells, at once: what :meth:`fit_photo` gives with the quality
-        ``glance``, but without figures. :meth:`refine` fits it later.
+        """Adds the face that one look at a photo tells, at once; another job then settles it, in the same step. That is
+        what :meth:`fit_photo` gives with the quality ``glance``, but without figures. :meth:`refine` fits it later.
         """
         chosen, name = _as_photo(photo), model or self.preferred_model
 
         def work(step: Steps) -> FaceId:
-            return self._made(*photos.glance(self.engine.model, chosen, name, step), chosen)
+            face, crop = photos.glance(self.engine.model, chosen, name, step)
+            face_id = self._made(face, crop, chosen)
+            self._deliver(lambda: self._settle(face_id, face, chosen, crop))
+            return face_id
 
         return self.engine.submit(f"Glance at {_name(chosen)}", work)
 
@@ -142,20 +145,37 @@ class PhotoDesk(ABC):
             self._deliver(lambda: self.engine.notice.emit(doubt.format(_name(photo))))
         return face_id
 
+    def _settle(self, face_id: FaceId, face: Face, photo: Photo, crop: "Crop") -> None:
+        """Begun when the face was added and asked to be drawn, so that it is seen first."""
+
+        def work(step: Steps) -> None:
+            near = photos.settle(self.engine.model, face, photo, crop, step)
+            self._deliver(lambda: self._tell_again(face_id, near, f"Fit {face.name}", _AT_FIRST_SIGHT))
+
+        self.engine.submit(f"Settle {face.name}", work)
+
     def _add(self, face: Face, photo: Photo, face_id: FaceId) -> None:
         self._photos[face_id] = photo
-        self.document.add(face, f"Fit {face.name}", face_id)
+        self.document.add(face, f"Fit {face.name}", face_id, merge=_AT_FIRST_SIGHT)
 
     def _refined(self, face_id: FaceId, fitted: Face, photo: Photo) -> None:
+        if face_id in self.document:
+            self._photos[face_id] = photo
+            self._tell_again(face_id, fitted, f"Refine {self.document[face_id].name}")
+
+    def _tell_again(self, face_id: FaceId, told: Face, label: str, merge: object = None) -> None:
+        """Puts what the photo tells now in the place of what it told before; what was edited stays as it was set."""
         if face_id not in self.document:
             return
         edited = self.document[face_id]
-        self._photos[face_id] = photo
-        told = edited.origin.codes or edited.codes
-        face = controls.carried(edited, told, fitted, self.spaces(fitted.model))
+        face = controls.carried(edited, edited.origin.codes or edited.codes, told, self.spaces(told.model))
         origin = replace(face.origin, source=edited.origin.source)
-        refined = face.replace(name=edited.name, notes=edited.notes, origin=origin)
-        self.document.replace(face_id, refined, f"Refine {edited.name}")
+        face = face.replace(name=edited.name, notes=edited.notes, origin=origin)
+        self.document.replace(face_id, face, label, merge, select=False)
+        self.document.start_at(face_id, told.replace(name=edited.name, origin=origin))
+
+
+_AT_FIRST_SIGHT: Final = "at first sight"
 
 
 def _as_photo(photo: Path | Photo) -> Photo:

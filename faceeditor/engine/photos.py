@@ -95,6 +95,18 @@ def glance(model_of: ModelOf, photo: Photo, name: str, step: Steps) -> tuple[Fac
     return _kept(at_first_sight(crop, encoder, model), photo), crop
 
 
+def settle(model_of: ModelOf, face: Face, photo: Photo, crop: "Crop", step: Steps) -> Face:
+    """``face``, told by :func:`glance`, brought to what its photo shows by least squares."""
+    from faceeditor.fitting.portrait import read_closely
+    from faceeditor.fitting.settling import settled
+
+    step(0.0, "Settling")
+    portrait = read_closely(photo.read(), model_of(reader_name()), crop)
+    model = able(model_of(face.model), "fitting")
+    near = settled(face, portrait, model, lambda: step(0.5))
+    return near.replace(origin=replace(near.origin, codes=near.codes))
+
+
 def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -> tuple[Face, "Crop"]:
     """Finds the head in a photo and fits the model ``name`` to it; streams pictures by ``step``, the first of them of
     what one glance tells, if there is a model for that. With the quality ``glance`` that is all. Also gives what was

@@ -173,11 +173,9 @@ def analyse(
     if landmarks is not None:
         look = _from_landmarks(photo_srgb, reader, _checked(landmarks))
         return _portrait(photo_srgb, reader, look, size, _checked(landmarks))
-    looks = _located(photo_srgb, reader, box, breathe)
+    crop = cropped(photo_srgb, reader, box=box, size=size, breathe=breathe)
     breathe()
-    look = _look(photo_srgb, reader, placed(reader, looks[0]), thorough=True)
-    portrait = _portrait(photo_srgb, reader, look, size, None)
-    return replace(portrait, alone=len(looks) == 1, certain=looks[0].trust >= CONTENT)
+    return read_closely(photo_srgb, reader, crop)
 
 
 def cropped(
@@ -193,6 +191,13 @@ def cropped(
     transform = _larger(size) @ placed(reader, looks[0])
     picture = alignment.warp(photo_srgb, transform, size)
     return Crop(picture, transform, alone=len(looks) == 1, certain=looks[0].trust >= CONTENT)
+
+
+def read_closely(photo_srgb: NDArray[np.uint8], reader: PortraitReader, crop: Crop) -> Portrait:
+    """All that can be read of a head that was :func:`cropped` from the photo."""
+    look = _look(photo_srgb, reader, np.linalg.inv(_larger(crop.size)) @ crop.transform, thorough=True)
+    portrait = _portrait(photo_srgb, reader, look, crop.size, None)
+    return replace(portrait, alone=crop.alone, certain=crop.certain)
 
 
 def _located(

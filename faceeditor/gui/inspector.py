@@ -41,6 +41,7 @@ class Inspector(QWidget):
         super().__init__()
         self._session = session
         self._face_id: str | None = None
+        self._start: Face | None = None
         self._spaces: dict[str, Space] = {}
         self._gesture: object = object()
         self._sliders: dict[str, tuple[SliderRow, Direction | Amount]] = {}
@@ -72,6 +73,7 @@ class Inspector(QWidget):
         if self._face_id is None:
             return
         face, start = self._session.document[self._face_id], self._session.document.original(self._face_id)
+        starts, self._start = starts or start is not self._start, start
         for key, (row, part) in self._sliders.items():
             space = self._spaces[part.space]
             if starts:
