@@ -54,7 +54,7 @@ def smooth(keys: Floats, frames: int) -> Floats:
 def acting(rng: np.random.Generator, seconds: float, start: Camera) -> Performance:
     """Random expressions as the studio draws them, one after the other, and a head that moves around ``start``."""
     frames, keys = round(seconds * FPS), round(seconds / HOLD) + 1
-    expressions = smooth(np.stack([sample_expression(rng) for _ in range(keys)]), frames)
+    expressions = smooth(np.stack([sample_expression(rng) for _ in range(keys)]), frames).clip(0, 1)
     sway = smooth(rng.uniform(-1, 1, (keys // 2 + 1, 3)) * SWAY, frames)
     poses = sway + np.array([start.yaw / 3, start.pitch / 3, 0.0])
     return Performance(FPS, expressions.astype(np.float32), poses, np.ones(frames, bool))
