@@ -27,6 +27,7 @@ DIMS = {IDENTITY: 6, EXPRESSION: 5, SKIN: 4, LIGHT: 3, HAIR: 2}
 TINY = HeadNerfConfig(
     dims=DIMS, octaves=3, width=16, hidden=4, skip=2, features=16, narrowest=8, samples=12, map=16, size=64
 )
+JAW = EXPRESSION_COMPONENTS.index("jawOpen")
 CAMERA = Camera(yaw=20.0, pitch=-10.0, distance=0.9, field_of_view=26.0)
 
 
@@ -227,7 +228,7 @@ def studio_codes(seed, bald=True):
     generator = torch.Generator().manual_seed(seed)
     codes = {name: torch.zeros(1, dims) for name, dims in STUDIO.items()}
     codes[IDENTITY] = 0.8 * torch.randn(1, 100, generator=generator)
-    codes[EXPRESSION][0, EXPRESSION_COMPONENTS.index("jawOpen")] = 0.7
+    codes[EXPRESSION][0, JAW] = 0.7
     codes[HAIR][0, 1] = 0.0 if bald else 1.0
     return codes
 
@@ -260,6 +261,23 @@ def test_hair_is_known_too(known):
     mean = {**long, IDENTITY: torch.zeros(1, 100), EXPRESSION: torch.zeros(1, 64)}
     assert (known.template.bind(mean)(places) < 0.03).float().mean() > 0.9
     assert (known.template.bind(bald)(places) > 0.05).float().mean() > 0.5
+
+
+@pytest.mark.parametrize(("name", "component"), [(IDENTITY, 0), (IDENTITY, 3), (EXPRESSION, JAW), (HAIR, 1)])
+def test_the_templates_distances_have_gradients_to_codes(known, name, component):
+    codes = studio_codes(3, bald=False)
+    codes[HAIR][0, 1] = 0.7
+    places = 3 * torch.rand(1, 2000, 3, generator=torch.Generator().manual_seed(0)) - 1.5
+
+    def total(change):
+        moved = codes[name] + change * torch.eye(codes[name].shape[1])[component]
+        return known.template.bind({**codes, name: moved})(places).sum()
+
+    here = torch.zeros(1, requires_grad=True)
+    (slope,) = torch.autograd.grad(total(here), here)
+    measured = (total(0.05) - total(-0.05)) / 0.1
+    assert abs(float(slope)) > 0.1
+    assert float(slope) == pytest.approx(float(measured), rel=0.05)
 
 
 @pytest.mark.parametrize("yaw", [0.0, 90.0])
