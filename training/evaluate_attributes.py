@@ -59,7 +59,7 @@ class Judge:
 
     def glances(self, sights: Sequence[Sight | None]) -> list[Face | None]:
         """The faces that one glance at each gives."""
-        return [one and glance(one.portrait, self.encoder, self.model) for one in sights]
+        return [None if one is None else glance(one.portrait, self.encoder, self.model) for one in sights]
 
     def table(self, face: Face, true: NDArray[np.float64], head: NDArray[np.bool_]) -> dict[str, float]:
         """Table 2's columns of a face against the ``true`` picture (S, S, 3), sRGB in [0, 1], white but for the

@@ -18,7 +18,18 @@ from torch.nn import functional
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Space
-from faceeditor.models.attributes_codes import HEADS, OPTIONS, ROT, TRAN, camera_of, decided, shares, with_part
+from faceeditor.models.attributes_codes import (
+    EXP,
+    HEADS,
+    OPTIONS,
+    ROT,
+    SHAPE,
+    TRAN,
+    camera_of,
+    decided,
+    shares,
+    with_part,
+)
 from faceeditor.models.bundle import Bundle, misfit
 from faceeditor.models.layers import mlp
 from faceeditor.models.pyramid import Pyramid, convolution, expectation, stages
@@ -33,7 +44,8 @@ GRID: Final = 4
 class AttributeConfig:
     """The encoder's sizes: input ``size`` in pixels (a multiple of 32), channels of stem and stages (``widths``), with
     so many residual ``blocks`` of bottleneck ``squeeze`` a stage, channels of the feature ``pyramid`` and of the
-    ``grid`` that the heads see, and the ``hidden`` width of the heads.
+    ``grid`` that the heads see, and the ``hidden`` width of the heads. The ``local`` heads also see the pyramid's
+    features where the landmarks were found: how lids and lips stand is told there.
     """
 
     size: int = 128
@@ -43,11 +55,12 @@ class AttributeConfig:
     pyramid: int = 48
     grid: int = 96
     hidden: int = 256
+    local: tuple[str, ...] = ()
 
     @classmethod
     def paper(cls) -> Self:
         """A backbone of ResNet50's size."""
-        return cls(224, (64, 256, 512, 1024, 2048), (3, 4, 6, 3), 4, 256, 512, 1024)
+        return cls(224, (64, 256, 512, 1024, 2048), (3, 4, 6, 3), 4, 256, 512, 1024, (EXP, SHAPE))
 
 
 class Attributes(NamedTuple):
@@ -82,6 +95,10 @@ class AttributeNetwork(nn.Module):
         self.heads = nn.ModuleDict(
             {name: mlp(seen, config.hidden, config.hidden, dims, zero_last=True) for name, dims in HEADS.items()}
         )
+        near = points.COUNT * config.pyramid
+        self.local = nn.ModuleDict(
+            {name: mlp(near, config.hidden, config.hidden, HEADS[name], zero_last=True) for name in config.local}
+        )
         for name, dims in HEADS.items():
             self.register_buffer(f"{name}_mean", torch.zeros(dims))
             self.register_buffer(f"{name}_scale", torch.zeros(dims))
@@ -91,7 +108,7 @@ class AttributeNetwork(nn.Module):
         """The network of a bundle, ready to encode on ``device``. Raises ``UserError`` when its weights do not fit."""
         try:
             facts = dict(bundle.configuration)
-            lists = {name: tuple(facts[name]) for name in ("widths", "blocks")}
+            lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
             network = cls(AttributeConfig(**{**facts, **lists}), bundle.name)
             tensors = {name: v.float() if v.is_floating_point() else v for name, v in bundle.tensors.items()}
             network.load_state_dict(tensors)
@@ -132,6 +149,8 @@ class AttributeNetwork(nn.Module):
             places = (found.detach() - 0.5).flatten(1) * 4
             seen = torch.cat([coarse, together.float().mean((2, 3)), places, colours], dim=1)
             raw = {name: head(seen) for name, head in self.heads.items()}
+            near = sampled(together.float(), found.detach()).flatten(1)
+            raw |= {name: raw[name] + head(near) for name, head in self.local.items()}
         return Attributes(*self._codes(raw), found, heat)
 
     def _codes(self, raw: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -162,3 +181,9 @@ class AttributeNetwork(nn.Module):
         rotations, translations = (said.codes[name].double().cpu().numpy() for name in (ROT, TRAN))
         pose = zip(rotations, translations, strict=True)
         return decided(said.codes), [camera_of(*both, field_of_view) for both in pose]
+
+
+def sampled(features: Tensor, places: Tensor) -> Tensor:
+    """``features`` (B, C, H, W) at ``places`` (B, N, 2), fractions of the picture: (B, N, C)."""
+    found = functional.grid_sample(features, places[:, :, None] * 2 - 1, padding_mode="border", align_corners=False)
+    return found[..., 0].transpose(1, 2)

@@ -1,5 +1,7 @@
 """The attribute encoder: what its codes mean, its pose, and bundles of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,11 +22,11 @@ from faceeditor.faces.layout import (
     SKIN,
     SKIN_WEIGHTS,
 )
-from faceeditor.models.attributes import AttributeConfig, AttributeNetwork
-from faceeditor.models.attributes_codes import HEADS, SPACES, camera_of, decided, shares
+from faceeditor.models.attributes import AttributeConfig, AttributeNetwork, sampled
+from faceeditor.models.attributes_codes import EXP, HEADS, SPACES, camera_of, decided, shares
 from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.contract import AttributeEncoder, capabilities
-from tests.tiny_encoder import install_encoder, tiny_encoder
+from tests.tiny_encoder import TINY, install_encoder, tiny_encoder
 
 
 def some_codes(count=6):
@@ -134,3 +136,24 @@ def test_the_papers_size_is_a_configuration():
         x = part(x)
     assert x.shape == (1, 2048, 7, 7)
     assert {name: head[-1].out_features for name, head in network.heads.items()} == HEADS
+
+
+def test_features_are_sampled_where_they_lie():
+    features = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).reshape(2, 3, 4, 4)
+    places = torch.tensor([[[0.125, 0.375], [0.5, 0.5]]]).expand(2, 2, 2)  # the middle of a cell; a corner of four
+    found = sampled(features, places)
+    assert torch.allclose(found[:, 0], features[:, :, 1, 0])
+    assert torch.allclose(found[:, 1], features[:, :, 1:3, 1:3].mean((2, 3)))
+
+
+def test_a_local_head_adds_to_what_is_said_and_starts_at_nothing(user_home):
+    pictures = torch.rand(2, 3, 64, 64)
+    plain = tiny_encoder()
+    local = AttributeNetwork(replace(TINY, local=(EXP,))).eval()
+    local.load_state_dict({**local.state_dict(), **plain.state_dict()})
+    with torch.no_grad():
+        assert torch.equal(local(pictures).codes[EXP], plain(pictures).codes[EXP])
+        torch.nn.init.normal_(local.local[EXP][-1].weight)
+        said, before = local(pictures).codes, plain(pictures).codes
+    assert {name for name in HEADS if not torch.equal(said[name], before[name])} == {EXP}
+    assert local.configuration()["local"] == (EXP,)
