@@ -73,3 +73,19 @@ def test_a_fit_shows_the_glance_first(photo, user_home):
     finally:
         session.close()
     assert [shape for _, shape in seen[:3]] == [(512, 512, 3), (512, 512, 3), (256, 256, 3)]
+
+
+def test_one_of_several_faces_is_chosen_by_its_number(line, photo, tmp_path, user_home):
+    install_encoder(user_home / "data")
+    person = skimage.data.astronaut()[:, 52:392]
+    Image.fromarray(np.concatenate([person, person[:, ::-1]], axis=1)).save(tmp_path / "two.png")
+    out = tmp_path / "a.face"
+    words = ["fit", tmp_path / "two.png", "--out", out, "--quality", "glance"]
+    assert "no face 3: 2 faces were found" in line.refused(*words, "--face", 3)
+    assert "not by both" in line.refused(*words, "--face", 1, "--box", "1,2,30,40")
+    assert not out.exists()
+    line.json(*words, "--face", 2)
+    assert "leave --face out" in line.refused("fit", out, "--out", tmp_path / "b.face", "--face", 1)
+    line.json("fit", out, "--out", tmp_path / "b.face", "--quality", "glance")
+    first, again = (read_face(path).face for path in (out, tmp_path / "b.face"))
+    assert np.abs(first.origin.photo_srgb.astype(int) - again.origin.photo_srgb).mean() < 6
