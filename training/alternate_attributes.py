@@ -31,7 +31,7 @@ from faceeditor.models.bundle import write_bundle
 from faceeditor.models.headnerf import HeadNerf, Picture
 from training.alternation_config import Alternation, limited
 from training.alternation_losses import CodeDistance, DecoderLoss, EncoderLoss, EncoderWeights, Recogniser, said
-from training.alternation_start import first_decoder, opened, waken
+from training.alternation_start import claim, first_decoder, opened, waken
 from training.attribute_pictures import draw, heard
 from training.augment import Augment
 from training.backgrounds import backgrounds
@@ -246,9 +246,12 @@ def main(
     try:
         config = limited(Alternation.read(name), minutes)
         placed = PlacedPhotos.of(photos)
-        network = AttributeNetwork.from_bundle(opened(encoder, "attributes"), torch.device("cpu"))
+        first, second = opened(encoder, "attributes"), opened(decoder, "headnerf") if decoder else None
+        hashes = {ENCODER: first.content_hash, DECODER: second.content_hash if second else "new"}
+        claim(work, {**hashes, "photos": str(len(placed)), "configuration": name})
+        network = AttributeNetwork.from_bundle(first, torch.device("cpu"))
         torch.manual_seed(config.decoder.seed)
-        model, spaces = first_decoder(config, opened(decoder, "headnerf") if decoder else None)
+        model, spaces = first_decoder(config, second)
     except UserError as error:
         raise SystemExit(str(error)) from None
     trainer = Trainer(config, work, placed, network, model)

@@ -1,12 +1,15 @@
 """The networks that the alternation of zero-shot attribute separation starts with (section 3.3)."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from torch import Tensor
 
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Space
+from faceeditor.files.atomic import write_bytes
 from faceeditor.models.attributes import AttributeNetwork
 from faceeditor.models.attributes_codes import HEADS
 from faceeditor.models.bundle import Bundle, find_bundles, load_model, misfit, read_bundle
@@ -16,6 +19,9 @@ from training.alternation_config import Alternation
 from training.guided_spaces import make_spaces
 from training.imface_spaces import lengthened
 from training.train_attributes import BODY
+
+NOTE: Final = "began.json"
+"""The file in a training's folder that tells what it began with."""
 
 
 def waken(encoder: AttributeNetwork, scale: float) -> AttributeNetwork:
@@ -32,6 +38,18 @@ def opened(where: str, architecture: str) -> Bundle:
     if bundle.architecture != architecture:
         raise UserError(f"{where} is a bundle of the kind {bundle.architecture}; give one of the kind {architecture}.")
     return bundle
+
+
+def claim(work: Path, facts: Mapping[str, str]) -> None:
+    """Notes in the folder ``work`` what a training begins with. Raises ``UserError`` when it began with something else:
+    what was learned from there would be mixed.
+    """
+    note = work / NOTE
+    if not note.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        write_bytes(note, json.dumps(dict(facts), indent=2).encode())
+    elif json.loads(note.read_text(encoding="utf-8")) != facts:
+        raise UserError(f"{work} holds a training that began with other networks or photos; choose another folder.")
 
 
 def first_decoder(config: Alternation, bundle: Bundle | None) -> tuple[HeadNerf, dict[str, Space]]:
