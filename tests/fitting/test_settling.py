@@ -8,11 +8,11 @@ import pytest
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import as_code
-from faceeditor.faces.layout import EXPRESSION, HAIR, HAIR_COLOUR, IDENTITY, LIGHT
+from faceeditor.faces.layout import EXPRESSION, HAIR, HAIR_COLOUR, HAIR_STYLES, IDENTITY, LIGHT
 from faceeditor.fitting.easel import with_part
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.placing import Placed, place
-from faceeditor.fitting.settling import settled
+from faceeditor.fitting.settling import likely_hair, settled
 from faceeditor.models.bundle import load_model
 from tests.drawn_portrait import head, portrait_of
 
@@ -69,3 +69,11 @@ def test_a_face_without_bare_skin_keeps_its_light(truth, portrait, model):
     hidden = replace(portrait, mask=portrait.mask * 0, hair=portrait.hair * 0)
     face = settled(truth, hidden, model)
     assert np.array_equal(face.codes[LIGHT], truth.codes[LIGHT])
+
+
+def test_hair_of_an_unlikely_style_gets_the_likeliest(truth):
+    hair, sure = truth.codes[HAIR], np.eye(11)
+    bald = with_part(hair, HAIR_STYLES, 0)
+    assert np.array_equal(likely_hair(bald, sure[4]), hair)
+    assert np.array_equal(likely_hair(hair, sure[0]), bald)
+    assert np.array_equal(likely_hair(hair, 0.2 * sure[4] + 0.8 * sure[1]), hair)
