@@ -198,6 +198,7 @@ def test_a_face_is_refined_in_one_step_and_keeps_what_was_edited(session, tmp_pa
     path = tmp_path / "astronaut.png"
     Image.fromarray(skimage.data.astronaut()).save(path)
     face_id = session.wait(session.glance(path))
+    session.settle()
     seen = session.document[face_id]
     session.set_slider(face_id, "expression.jawOpen", 0.9)
     edited, steps = session.document[face_id], len(session.document.history)

@@ -88,8 +88,8 @@ def glance(model_of: ModelOf, photo: Photo, name: str, step: Steps) -> tuple[Fac
     from faceeditor.fitting.glance import at_first_sight
     from faceeditor.fitting.portrait import cropped
 
-    model, encoder = model_of(name), _encoder(model_of, needed=True)
     picture, reader, box = _opened(model_of, photo, step)
+    model, encoder = model_of(name), _encoder(model_of, needed=True)
     crop = cropped(picture, reader, box=box, breathe=lambda: step(0.1))
     step(0.8, "At first sight", crop.crop_srgb)
     return _kept(at_first_sight(crop, encoder, model), photo), crop
@@ -117,7 +117,9 @@ def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -
     from faceeditor.fitting.photo import fit_photo
 
     require_quality(quality, PHOTO_QUALITIES)
-    chosen, encoder = model_of(name), _encoder(model_of, needed=quality == GLANCE)
+    chosen = model_of(name)
+    glanced = quality == GLANCE or in_studio_coordinates(chosen.spaces)
+    encoder = _encoder(model_of, needed=quality == GLANCE) if glanced else None
     _, portrait = find_head(model_of, photo, step)
     model = able(chosen, "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
@@ -127,7 +129,7 @@ def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -
 
     if quality == GLANCE:
         return _kept(measured_glance(portrait, encoder, model), photo), portrait
-    if encoder is not None and in_studio_coordinates(model.spaces):
+    if encoder is not None:
         first = at_first_sight(portrait, encoder, model)
         step(0.05, "At first sight", over_photo(first, portrait, model, FIRST_SIGHT))
     with torch.enable_grad():
