@@ -119,7 +119,7 @@ def fit(model_of: ModelOf, photo: Photo, name: str, quality: str, step: Steps) -
     require_quality(quality, PHOTO_QUALITIES)
     chosen = model_of(name)
     glanced = quality == GLANCE or in_studio_coordinates(chosen.spaces)
-    encoder = _encoder(model_of, needed=quality == GLANCE) if glanced else None
+    encoder: Any = _encoder(model_of, needed=quality == GLANCE) if glanced else None
     _, portrait = find_head(model_of, photo, step)
     model = able(chosen, "fitting")
     step(0.05, "Fitting", portrait.crop_srgb)
