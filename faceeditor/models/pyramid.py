@@ -78,6 +78,7 @@ def expectation(heat: Tensor) -> Tensor:
     """Expected position (B, N, 2) in fractions of the picture under the softmax of the maps ``heat`` (B, N, H, W)."""
     chances = heat.flatten(2).softmax(-1).view_as(heat)
     rows, columns = heat.shape[-2:]
-    x = chances.sum(-2) @ ((torch.arange(columns, device=heat.device) + 0.5) / columns)
-    y = chances.sum(-1) @ ((torch.arange(rows, device=heat.device) + 0.5) / rows)
+    across, down = ((torch.arange(count, device=heat.device) + 0.5) / count for count in (columns, rows))
+    # Sums, for a product of matrices would be taken in 16 bits where training is, and places need more.
+    x, y = (chances.sum(-2) * across).sum(-1), (chances.sum(-1) * down).sum(-1)
     return torch.stack([x, y], dim=-1)
