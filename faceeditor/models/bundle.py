@@ -31,6 +31,7 @@ ARCHITECTURES: Final[dict[str, str]] = {
     "imface": "faceeditor.models.imface:ImFace",
     "triplane": "faceeditor.models.triplane:TriplaneHead",
     "headnerf": "faceeditor.models.headnerf:HeadNerf",
+    "infamous": "faceeditor.models.infamous:Infamous",
     "attributes": "faceeditor.models.attributes:AttributeNetwork",
 }
 """Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for.

@@ -245,8 +245,7 @@ class GuidedHead(nn.Module):
 
     def landmarks(self, codes: Tensors, yaw: float = 0.0) -> torch.Tensor:
         """See :meth:`faceeditor.models.contract.FittableModel.landmarks`."""
-        template = self.proxy.template
-        return template.landmarks(template.vertices(codes[IDENTITY][None], codes[EXPRESSION][None]), yaw)[0]
+        return self.proxy.landmarks(codes[IDENTITY], codes[EXPRESSION], yaw)
 
     def draw(
         self,
@@ -265,20 +264,7 @@ class GuidedHead(nn.Module):
 
     def surface(self, codes: Tensors, refinement: Tensors | None = None) -> Surface:
         """See :meth:`faceeditor.models.contract.FittableModel.surface`."""
-        geometry = self._geometry(codes, refinement or {})
-        template = self.proxy.template
-        count = len(template.render_vertex)
-        return Surface(
-            head=geometry.vertices[:count],
-            faces=template.faces[: template.cards_from],
-            uv=template.uv,
-            parts={name: ends for name, ends in template.parts.items() if ends[1] <= template.cards_from},
-            shape=template.render_vertex,
-            shape_count=len(template.mean),
-            strands=geometry.vertices[count:],
-            strand=geometry.topology.strand,
-            strand_count=len(template.hair_rest),
-        )
+        return self.proxy.surface(self._geometry(codes, refinement or {}))
 
     def _geometry(self, codes: Tensors, refinement: Tensors) -> Geometry:
         moved = {name: refinement[name] for name in MOVING if name in refinement}

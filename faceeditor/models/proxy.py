@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import HAIR_STYLES
+from faceeditor.models.contract import Surface
 from faceeditor.models.template import Template
 from faceeditor.rendering.raster import Cards, Ints, Rasteriser, Scene
 from faceeditor.rendering.rasterisers import make_rasteriser
@@ -114,6 +115,27 @@ class Proxy:
             normals=torch.cat([template.normals(shape)[0, template.render_vertex], *strand_normals]),
             topology=self._topology(shown),
             restyled=strand_offsets is not None,
+        )
+
+    def landmarks(self, identity: torch.Tensor, expression: torch.Tensor, yaw: float) -> torch.Tensor:
+        """See :meth:`faceeditor.models.contract.FittableModel.landmarks`, of codes (dims,)."""
+        template = self.template
+        return template.landmarks(template.vertices(identity[None], expression[None]), yaw)[0]
+
+    def surface(self, geometry: Geometry) -> Surface:
+        """The points of a face; see :meth:`faceeditor.models.contract.FittableModel.surface`."""
+        template = self.template
+        count = len(template.render_vertex)
+        return Surface(
+            head=geometry.vertices[:count],
+            faces=template.faces[: template.cards_from],
+            uv=template.uv,
+            parts={name: ends for name, ends in template.parts.items() if ends[1] <= template.cards_from},
+            shape=template.render_vertex,
+            shape_count=len(template.mean),
+            strands=geometry.vertices[count:],
+            strand=geometry.topology.strand,
+            strand_count=len(template.hair_rest),
         )
 
     def _topology(self, shown: tuple[int, ...]) -> Topology:
