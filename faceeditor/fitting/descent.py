@@ -85,9 +85,10 @@ class Descent:
 
     def loss(self, codes: Mapping[str, Tensor], start: Mapping[str, Tensor], gains: Mapping[str, Tensor]) -> Tensor:
         """The sum of all terms."""
-        return self._picture(codes, gains) + self._landmarks(codes) + self._outline(codes) + self._prior(codes, start)
+        return self.picture(codes, gains) + self._landmarks(codes) + self._outline(codes) + self._prior(codes, start)
 
-    def _picture(self, codes: Mapping[str, Tensor], gains: Mapping[str, Tensor]) -> Tensor:
+    def picture(self, codes: Mapping[str, Tensor], gains: Mapping[str, Tensor]) -> Tensor:
+        """How unlikely the photo is where the face is drawn so."""
         drawing = self.model.draw(codes, self.camera, self.target.size, refinement=gains)
         behind = self._linear * (1 - drawing.alpha)
         drawn = linear_to_srgb_torch(drawing.rgb_linear + behind)

@@ -17,25 +17,27 @@ from faceeditor.fitting.easel import Easel, Gains
 from faceeditor.fitting.first_look import first_look
 from faceeditor.fitting.hair_look import meet_outline
 from faceeditor.fitting.measures import measure
+from faceeditor.fitting.own_codes import own_codes
 from faceeditor.fitting.placing import place
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.fitting.progress import FitProgress, Watch
 from faceeditor.fitting.refine import Refiner
 from faceeditor.fitting.target import Target
-from faceeditor.models.contract import FittableModel
+from faceeditor.models.contract import FittableModel, OwnCodesModel
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a quality means: ``look`` and ``closer`` are picture sizes of the first look (0 leaves the closer one out);
-    ``stages`` of descent are picture sizes and counts of steps; ``outline`` is the size at which the
-    outline is met; ``texels`` of the refinement's texture, ``rounds``
+    ``stages`` of descent are picture sizes and counts of steps; ``own`` is that of codes of a face's own, where a model
+    has them; ``outline`` is the size at which the outline is met; ``texels`` of the refinement's texture, ``rounds``
     of it at ``size`` pixels.
     """
 
     look: int
     closer: int
     stages: tuple[tuple[int, int], ...]
+    own: tuple[int, int]
     outline: int
     texels: int
     size: int
@@ -43,12 +45,26 @@ class Plan:
 
 
 PLANS: Final[Mapping[str, Plan]] = {
-    "draft": Plan(look=64, closer=0, stages=((64, 12),), outline=96, texels=256, size=192, rounds=3),
+    "draft": Plan(look=64, closer=0, stages=((64, 12),), own=(64, 10), outline=96, texels=256, size=192, rounds=3),
     "standard": Plan(
-        look=64, closer=128, stages=((64, 20), (96, 30), (128, 30)), outline=160, texels=512, size=256, rounds=8
+        look=64,
+        closer=128,
+        stages=((64, 20), (96, 30), (128, 30)),
+        own=(128, 30),
+        outline=160,
+        texels=512,
+        size=256,
+        rounds=8,
     ),
     "best": Plan(
-        look=96, closer=160, stages=((64, 30), (128, 50), (192, 60)), outline=224, texels=512, size=384, rounds=8
+        look=96,
+        closer=160,
+        stages=((64, 30), (128, 50), (192, 60)),
+        own=(192, 60),
+        outline=224,
+        texels=512,
+        size=384,
+        rounds=8,
     ),
 }
 
@@ -107,6 +123,11 @@ class _Fit:
         watch.stage("Fitting", 0.8, sum(steps for _, steps in plan.stages))
         for size, steps in plan.stages:
             self.codes = self._descent(size).run(self.codes, self.gains, steps)
+            self._show()
+        if isinstance(self.model, OwnCodesModel):
+            size, steps = plan.own
+            watch.stage("Making the face its own", 0.85, steps)
+            self.gains = own_codes(self._descent(size), self.model, self.codes, self.gains, steps)
             self._show()
         self.gains = meet_outline(self._easel(plan.outline), self.codes, self.gains)
         watch.stage("Refining", 0.95, plan.rounds + 1)

@@ -127,6 +127,16 @@ class FittableModel(RadianceModel, Protocol):
 
 
 @runtime_checkable
+class OwnCodesModel(FittableModel, Protocol):
+    """Draws faces with moves of codes of their own, beyond what sliders show: refinements that a fit learns."""
+
+    @property
+    def own_dims(self) -> Mapping[str, int]:
+        """Components of these codes, by the name of the refinement."""
+        ...
+
+
+@runtime_checkable
 class SurfaceModel(Model, Protocol):
     """Tells how far points are from a face, and where on the template they belong. All in head space and metres.
 

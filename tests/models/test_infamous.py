@@ -10,7 +10,7 @@ from torch.nn import functional
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import as_code
-from faceeditor.faces.layout import DIMS, EXPRESSION, EXPRESSION_COMPONENTS, HAIR, IDENTITY, LIGHT, SKIN
+from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, LIGHT
 from faceeditor.models.bundle import load_model, read_bundle, write_bundle
 from faceeditor.models.contract import OwnCodesModel, Quality, capabilities
 from faceeditor.models.infamous import FaceCodes, Infamous
@@ -18,35 +18,11 @@ from faceeditor.models.infamous_config import WAVES, InfamousConfig
 from faceeditor.models.infamous_dense import draw_densely
 from faceeditor.models.infamous_hyper import Hypernetwork
 from faceeditor.models.infamous_layers import FaceColour, FaceShape, waves
-from faceeditor.models.proxy import Proxy, Sheet
-from faceeditor.rendering.harmonics import ambient, directional
+from faceeditor.rendering.harmonics import ambient
+from tests.tiny_infamous import TINY, codes_of, model_of
 
-TINY = InfamousConfig(
-    theta=6, alpha=5, beta=4, epsilon=64, colour=8, shape=6, hidden=3, sheet=Sheet(rows=3, columns=4, tile=4)
-)
 CAMERA = Camera(yaw=20.0, pitch=-10.0, distance=0.9, field_of_view=26.0)
 JAW = EXPRESSION_COMPONENTS.index("jawOpen")
-
-
-def model_of(seed=0, **changes):
-    torch.manual_seed(seed)
-    config = replace(TINY, **changes)
-    model = Infamous(config, Proxy(load_model("template-studio"), config.sheet))
-    model.name = "tiny"
-    model.opacity.fill_(200)
-    model.show_opacity()
-    return model.eval()
-
-
-def codes_of(seed=0, style=None):
-    random = np.random.default_rng(seed)
-    codes = {name: np.zeros(dims, np.float32) for name, dims in DIMS.items()}
-    codes[IDENTITY] += random.normal(0, 0.7, DIMS[IDENTITY]).astype(np.float32)
-    codes[SKIN][3] = 1
-    codes[LIGHT] += (ambient(np.full(3, 0.6)) + directional(np.array([0.3, 0.5, 0.81]), np.full(3, 0.5))).reshape(-1)
-    if style is not None:
-        codes[HAIR][style] = 1
-    return {name: as_code(code) for name, code in codes.items()}
 
 
 def tensors_of(codes):
