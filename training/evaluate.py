@@ -1,7 +1,8 @@
 """Measures trained bundles on identities that were never trained on.
 
 ``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
-of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances.
+of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances; ``infamous`` those
+of INFAMOUS-NeRF's fits.
 """
 
 import json
@@ -193,6 +194,38 @@ def attributes(
             judge.model.render(face.codes, face.camera, 256, refinement=face.refinement).over() for _, face in shown
         ]
         Image.fromarray(sheet(list(zip(small, drawn, strict=False)), 8)).save(pictures, quality=90)
+
+
+@app.command()
+def infamous(
+    bundle: Annotated[str, typer.Option(help="name or folder of the bundle")] = "infamous-studio",
+    start: Annotated[str, typer.Option(help="the bundle whose fits all variants begin with")] = "guided-studio",
+    encoder: Annotated[str, typer.Option(help="the bundle that tells how alike people are")] = "attributes-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    count: Annotated[int, typer.Option(help="held-out people")] = 8,
+    told: Annotated[int, typer.Option(help="held-out people that the encoder's accuracy is measured on")] = 30,
+    ablation: Annotated[Path | None, typer.Option(help="a folder of bundles, one for every line of Table 4")] = None,
+) -> None:
+    """Print how like people fits of one picture are, there and from another place (Tables 3, 4 and 7 of INFAMOUS-NeRF),
+    beside the paper's figures.
+    """
+    from faceeditor.models.template import Template
+    from training.evaluate_infamous import PAPER, Likeness, load_variant, mean_landmarks, started, table, trials
+
+    studio, guided = Studio.open(data), load_model(start)
+    template: Template = load_model("template-studio")
+    likeness = Likeness(load_model(encoder), mean_landmarks(template))
+    several = list(trials(studio, count))
+    starts = [started(trial, guided) for trial in several]
+    report: dict[str, object] = {"people": count, "paper": PAPER}
+    variants = {"proposed": bundle}
+    if ablation:
+        variants |= {path.name: str(path) for path in sorted(ablation.iterdir()) if path.is_dir()}
+    for name, where in variants.items():
+        report[name] = table(several, starts, load_variant(where), likeness)
+        print(json.dumps({name: report[name]}), flush=True)
+    report["identity_pairs_told_right"] = likeness.accuracy(list(trials(studio, told)))
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class People:
         side = self.pictures.shards[0]["coverage"].shape[-1]
         shape = (len(self.pictures), 1 + model.config.shell_layers, side, side)
         path = folder / "met.npy"
-        self._met = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        self._met = np.lib.format.open_memmap(
             path, mode="r+" if path.exists() else "w+", dtype=np.int16, shape=None if path.exists() else shape
         )
         if self._met.shape != shape:
