@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceeditor.errors import UserError
-from faceeditor.models.bundle import load_model, read_bundle, write_bundle
+from faceeditor.models.bundle import Bundle, load_model, read_bundle, write_bundle
 from faceeditor.models.guided import GuidedHead
 from faceeditor.models.infamous import Infamous
 from faceeditor.models.infamous_guide import Samples
@@ -228,6 +228,10 @@ class Trainer:
         self.model.load_state_dict({name: value.detach().clone() for name, value in best.model.state_dict().items()})
         self.steps, self.minutes = loop.step, loop.seconds / 60
 
+    def begin_with(self, bundle: Bundle) -> None:
+        """Takes the weights of a bundle of the same sizes. Raises ``UserError`` where they do not fit."""
+        self.model.load_state_dict(Infamous.from_bundle(bundle, torch.device("cpu")).state_dict())
+
     def export(self, facts: Mapping[str, Any], out: Path) -> None:
         """Writes the bundle."""
         told = {"steps": self.steps, "minutes": round(self.minutes, 1), "date": time.strftime("%Y-%m-%d")}
@@ -256,8 +260,7 @@ def main(
             config = replace(config, loop=replace(config.loop, minutes=minutes))
         trainer = Trainer(config, work)
         if start is not None:
-            stored = read_bundle(start).tensors
-            trainer.model.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in stored.items()})
+            trainer.begin_with(read_bundle(start))
         trainer.train(people)
     except UserError as error:
         raise SystemExit(str(error)) from None
