@@ -8,9 +8,8 @@ import skimage.filters
 from PIL import Image
 
 from faceeditor.engine.photos import Photo
-from faceeditor.errors import UserError
+from faceeditor.errors import NoFaceError, UserError
 from faceeditor.faces.camera import Camera
-from faceeditor.fitting.portrait import NoFaceError
 from faceeditor.session import Session
 from faceeditor.settings import Settings
 

@@ -15,10 +15,8 @@ from faceeditor.engine import exports
 from faceeditor.engine.engine import able
 from faceeditor.engine.jobs import Steps
 from faceeditor.errors import UserError
-from faceeditor.faces.layout import EXPRESSION
 from faceeditor.faces.performance import Performance
 from faceeditor.files.video import read_camera, read_frames, read_video_facts
-from faceeditor.models.face_mesh import TEMPLATE
 
 if TYPE_CHECKING:
     from faceeditor.fitting.video import HeadTracker, Sight
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 FPS: Final = 25.0
 """Frames a second of what cameras saw."""
 GUIDED: Final = "guided"
-"""The architecture of the bundle that says which expressions are common."""
+"""The architecture of the bundle that says where landmarks are, and which expressions are common."""
 UNKNOWN: Final = 250
 """Frames that a video is taken to have that does not tell how long it takes."""
 
@@ -107,5 +105,5 @@ def _tracker(model_of: Callable[[str], Any]) -> "HeadTracker":
     encoder, common = exports.name_of(exports.ENCODER), exports.name_of(GUIDED)
     if encoder is None or common is None:
         raise UserError("A model that reads faces off videos is not installed; install the program again.")
-    solver = ExpressionSolver(model_of(TEMPLATE), model_of(common).spaces[EXPRESSION])
+    solver = ExpressionSolver(able(model_of(common), "fitting"))
     return HeadTracker(model_of(exports.reader_name()), able(model_of(encoder), "attributes"), solver)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faceeditor.engine.engine import able
 from faceeditor.engine.exports import ENCODER, QUALITIES, name_of, reader_name, require_quality
 from faceeditor.engine.jobs import Steps
-from faceeditor.errors import UserError
+from faceeditor.errors import NoFaceError, UserError
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import in_studio_coordinates
 from faceeditor.files.images import read_image_srgb
@@ -155,7 +155,7 @@ def _opened(model_of: ModelOf, photo: Photo, step: Steps) -> tuple[NDArray[np.ui
 
 
 def _numbered(picture: NDArray[np.uint8], reader: Any, number: int, step: Steps) -> Box:
-    from faceeditor.fitting.portrait import NoFaceError, heads
+    from faceeditor.fitting.portrait import heads
 
     found = heads(picture, reader, lambda: step(0.02))
     if not found:

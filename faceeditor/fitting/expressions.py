@@ -6,7 +6,7 @@ read, which expressions are common, and what the encoder said of the picture.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,11 @@ from scipy.spatial.transform import Rotation
 
 from faceeditor.faces.camera import TARGET, Camera
 from faceeditor.faces.landmarks import COUNT
-from faceeditor.faces.latents import Code, Space, as_code
+from faceeditor.faces.latents import Code, as_code
 from faceeditor.faces.layout import DIMS, EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.fitting.alignment import Array, pose_of
-from faceeditor.models.template import CONTOUR_YAW, Template
+from faceeditor.fitting.linear_landmarks import LinearLandmarks
+from faceeditor.models.contract import FittableModel
 
 USED: Final = len(EXPRESSION_COMPONENTS)
 TRUST: Final = 0.5
@@ -32,8 +33,6 @@ DOUBT: Final = 2.0
 """Error of the encoder's weights, in units of how much weights differ."""
 FREE: Final = np.array([*[np.radians(2)] * 3, 0.1, 0.1, 0.1])
 """How far the pose may be off: rotation, logarithm of the size, shift in fractions of the picture."""
-SIDE: Final = CONTOUR_YAW + 1
-"""Degrees of yaw from which the jaw line is seen elsewhere."""
 STEPS: Final = 2
 """Gauss-Newton steps a frame."""
 
@@ -71,9 +70,9 @@ class _Guess:
 class ExpressionSolver:
     """Solves frames of one person; the more it has seen, the better it knows who that is."""
 
-    def __init__(self, template: Template, space: Space) -> None:
-        """``space`` says which expressions are common."""
-        self._modes = {yaw: _linear(template, yaw) for yaw in (0.0, SIDE, -SIDE)}
+    def __init__(self, model: FittableModel) -> None:
+        """``model`` in studio coordinates says where landmarks are, and which expressions are common."""
+        self._model, space = model, model.spaces[EXPRESSION]
         self._usual = space.examples[:, :USED].astype(np.float64).mean(0)
         factor = space.factor[:USED].astype(np.float64)
         covariance = factor @ factor.T + 1e-4 * np.eye(USED)
@@ -90,24 +89,23 @@ class ExpressionSolver:
     def solve(self, seen: Landmarks, *, learn: bool = True) -> Code:
         """The expression code (64,) of a frame, weights in [0, 1]; ``learn`` also who it shows."""
         guess = _Guess(self._usual, seen.rotation, 1.0, np.zeros(2))
-        mode = self._mode(seen)
+        lines = self._lines(seen)
         for _ in range(STEPS):
-            guess = self._better(seen, guess, mode)
+            guess = self._better(seen, guess, lines)
         if learn:
-            self._learn(seen, guess, mode)
+            self._learn(seen, guess, lines)
         code = np.zeros(DIMS[EXPRESSION], np.float32)
         code[:USED] = guess.expression.clip(0, 1)
         return as_code(code)
 
-    def _mode(self, seen: Landmarks) -> tuple[Array, Array, Array]:
+    def _lines(self, seen: Landmarks) -> LinearLandmarks:
         yaw, _, _ = pose_of(seen.rotation)
-        return self._modes[0.0 if abs(yaw) <= CONTOUR_YAW else float(np.copysign(SIDE, yaw))]
+        return LinearLandmarks.of(self._model, yaw)
 
-    def _better(self, seen: Landmarks, guess: _Guess, mode: tuple[Array, Array, Array]) -> _Guess:
-        _, _, moves = mode
-        off, to_places, turned = self._project(seen, guess, mode)
+    def _better(self, seen: Landmarks, guess: _Guess, lines: LinearLandmarks) -> _Guess:
+        off, to_places, turned = self._project(seen, guess, lines)
         weights = _weights(seen)
-        expression = _rows(to_places, moves)
+        expression = _rows(to_places, lines.expression[..., :USED])
         pose = np.concatenate([turned, np.zeros((2 * COUNT, 3))], axis=1)
         pose[:, 3] = (seen.places + off - 0.5 - guess.shift).ravel()
         pose[0::2, 4] = pose[1::2, 5] = 1.0
@@ -119,21 +117,20 @@ class ExpressionSolver:
         information[USED:, USED:] += np.diag(1 / FREE**2)
         return guess.moved(np.asarray(np.linalg.solve(information, evidence), np.float64))
 
-    def _learn(self, seen: Landmarks, guess: _Guess, mode: tuple[Array, Array, Array]) -> None:
-        off, to_places, _ = self._project(seen, guess, mode)
+    def _learn(self, seen: Landmarks, guess: _Guess, lines: LinearLandmarks) -> None:
+        off, to_places, _ = self._project(seen, guess, lines)
         weights = _weights(seen) / np.sqrt(ALIKE)
-        rows = _rows(to_places, mode[1]) * weights[:, None]
+        rows = _rows(to_places, lines.identity) * weights[:, None]
         self._information += rows.T @ rows
         self._evidence += rows.T @ (rows @ self._identity - off.ravel() * weights)
         self._identity = np.asarray(np.linalg.solve(self._information, self._evidence), np.float64)
 
-    def _project(self, seen: Landmarks, guess: _Guess, mode: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def _project(self, seen: Landmarks, guess: _Guess, lines: LinearLandmarks) -> tuple[Array, Array, Array]:
         """How far (68, 2) landmarks of a guess lie from those seen, how places change with points of the head (68, 2,
         3), and with small rotations (136, 3).
         """
-        mean, people, moves = mode
         camera = Camera()
-        head = mean + np.tensordot(self._identity, people, 1) + np.tensordot(guess.expression, moves, 1) - TARGET
+        head = lines.mean + lines.identity @ self._identity + lines.expression[..., :USED] @ guess.expression - TARGET
         around = head @ guess.rotation.T
         depth = around[:, 2] + camera.distance
         middle = camera.focal * guess.size * around[:, :2] / depth[:, None]
@@ -144,16 +141,9 @@ class ExpressionSolver:
         return middle + 0.5 + guess.shift - seen.places, by_camera @ guess.rotation, turned.reshape(-1, 3)
 
 
-def _linear(template: Template, yaw: float) -> tuple[Array, Array, Array]:
-    """Landmarks of the mean (68, 3), and how identity (100, 68, 3) and expression (53, 68, 3) move them."""
-    parts: tuple[Any, ...] = (template.mean[None], template.identity_basis, template.expression_basis)
-    mean, people, moves = (template.landmarks(part, yaw).double().cpu().numpy() for part in parts)
-    return mean[0], people, moves
-
-
 def _rows(to_places: Array, modes: Array) -> Array:
-    """How places (136, M) change with ``modes`` (M, 68, 3)."""
-    return np.asarray(np.einsum("lak,mlk->lam", to_places, modes, optimize=True).reshape(2 * COUNT, -1))
+    """How places (136, M) change with ``modes`` (68, 3, M)."""
+    return np.asarray((to_places @ modes).reshape(2 * COUNT, -1))
 
 
 def _weights(seen: Landmarks) -> Array:

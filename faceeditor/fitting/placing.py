@@ -6,19 +6,17 @@ function of the codes, so that only the projection is not linear.
 
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, as_code
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
+from faceeditor.fitting.linear_landmarks import LinearLandmarks
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.models.contract import FittableModel
-from faceeditor.models.template import CONTOUR_YAW
 
 Array = NDArray[np.float64]
 
@@ -53,41 +51,6 @@ class Placed:
     expression: Code
 
 
-@dataclass(frozen=True, eq=False)
-class _Landmarks:
-    """Landmarks as a linear function of the codes: ``mean`` (68, 3) metres and ``modes`` (68, 3, codes)."""
-
-    mean: Array
-    modes: Array
-
-    @classmethod
-    def of(cls, model: FittableModel, yaw: float) -> "_Landmarks":
-        """Those of ``model`` with the jaw line as seen from ``yaw``; made once for each side that is seen."""
-        side = 0.0 if abs(yaw) <= CONTOUR_YAW else float(np.copysign(2 * CONTOUR_YAW, yaw))
-        known = _KNOWN.setdefault(model, {})
-        if side not in known:
-            known[side] = cls._made(model, side)
-        return known[side]
-
-    @classmethod
-    def _made(cls, model: FittableModel, yaw: float) -> "_Landmarks":
-        codes = {name: torch.zeros(model.spaces[name].dims) for name in (IDENTITY, EXPRESSION)}
-
-        def landmarks(identity: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
-            return model.landmarks({IDENTITY: identity, EXPRESSION: expression}, yaw)
-
-        given = (codes[IDENTITY], codes[EXPRESSION])
-        modes = torch.cat(torch.func.jacfwd(landmarks, argnums=(0, 1))(*given), dim=-1)
-        return cls(landmarks(*given).double().numpy(), modes.double().numpy())
-
-    def at(self, codes: Array) -> Array:
-        """The landmarks (68, 3)."""
-        return np.asarray(self.mean + self.modes @ codes)
-
-
-_KNOWN: Final[WeakKeyDictionary[FittableModel, dict[float, _Landmarks]]] = WeakKeyDictionary()
-
-
 def camera_of(parameters: Array) -> Camera:
     """The camera of yaw, pitch, roll, log distance, log size (focal length over distance), and pan right and up."""
     yaw, pitch, roll, log_distance, log_size, right, up = (float(value) for value in parameters)
@@ -119,13 +82,13 @@ class _Problem:
             trust[part] /= factor
         self.trust = self.believed = trust[:, None]
         self.mean, self.prior = _prior(model) if expected is None else _around(expected)
-        self.line = _Landmarks.of(model, portrait.pose[0])
+        self.line = LinearLandmarks.of(model, portrait.pose[0])
 
     def review(self, unknown: Array) -> None:
         """Sees the jaw line from the yaw in ``unknown``, and trusts landmarks less that are far off (Cauchy's
         weights).
         """
-        self.line = _Landmarks.of(self.model, float(unknown[0]))
+        self.line = LinearLandmarks.of(self.model, float(unknown[0]))
         off = np.linalg.norm(camera_of(unknown[:7]).project(self.line.at(unknown[7:]), 1, 1) - self.wanted, axis=-1)
         self.believed = self.trust / np.sqrt(1 + (off[:, None] * self.trust / 2) ** 2)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from faceeditor.errors import UserError
+from faceeditor.errors import NoFaceError, UserError
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.fitting import alignment
@@ -46,15 +46,6 @@ LOOK: Final = 256
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a face, brows to chin, in photo pixels."""
-
-NO_FACE: Final = "No face was found in the picture; draw a box around the face by hand, or take a larger, clearer one."
-
-
-class NoFaceError(UserError):
-    """There is no face in a picture."""
-
-    def __init__(self) -> None:
-        super().__init__(NO_FACE)
 
 
 class PortraitReader(Protocol):

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 from faceeditor import __version__
 from faceeditor.engine.jobs import Job, JobState
 from faceeditor.engine.photos import Photo
-from faceeditor.fitting.portrait import NoFaceError
+from faceeditor.errors import NoFaceError
 from faceeditor.gui import actions, dialogs
 from faceeditor.gui.commands import Commands
 from faceeditor.gui.fit_dialog import FitDialog

@@ -8,9 +8,8 @@ from PIL import Image
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 
-from faceeditor.errors import UserError
+from faceeditor.errors import NoFaceError, UserError
 from faceeditor.faces.face import Origin
-from faceeditor.fitting.portrait import NoFaceError
 from faceeditor.gui.bridge import to_array
 from faceeditor.gui.fit_dialog import FitDialog
 from tests.tiny import tiny_face
