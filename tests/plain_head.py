@@ -24,10 +24,11 @@ BLEND = TriplaneConfig(
     norm="none",
     warp=6,
     warp_modes=4,
+    warp_kept=20,
     deformation=DeformationConfig(kind="blend", width=16, hidden=2, skip=0, octaves=2),
 )
 KINDS = {"blend": BLEND, "deepsdf": replace(BLEND, deformation=DeformationConfig(width=96, hidden=3, skip=2))}
-STRENGTH = {"blend": 1000, "deepsdf": 30}
+STRENGTH = {"blend": 1000, "deepsdf": 45}
 """With which motions are millimetres."""
 STYLES = ("curls", "bob")
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -20,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from faceeditor.errors import UserError
-from faceeditor.faces.layout import DIMS, EXPRESSION, IDENTITY
+from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.models.bundle import write_bundle
 from faceeditor.models.triplane import HeadField, TriplaneConfig, TriplaneHead
-from faceeditor.models.triplane_warp import Warp
+from faceeditor.models.triplane_warp import BoundWarp
 from faceeditor.rendering.error_bound import Sampling
 from faceeditor.rendering.normal_maps import Ball, field_normals
 from faceeditor.rendering.volume import Sharpness
@@ -43,8 +44,8 @@ from training.triplane_losses import (
     expression_losses,
     plane_losses,
     point_losses,
-    warp_loss,
 )
+from training.triplane_people import fitted_warp, read_people, write_people
 from training.triplane_scans import REST, make_parts, studio_maker
 from training.triplane_spaces import triplane_spaces
 
@@ -52,15 +53,7 @@ CONFIGS: Final = Path(__file__).parent / "configs"
 SIZES: Final[dict[str, Callable[[], TriplaneConfig]]] = {"small": TriplaneConfig.small, "paper": TriplaneConfig}
 """The model's configuration by the name that a training's calls it."""
 FULL: Final = "full"
-SHAPE_GAIN, HAIR_GAIN = 0.15, 3.0
-"""How loud the generator of a head with a warp hears the studio's identity at first, which the warp explains for the
-most part, and how loud its hair style.
-"""
-WARP_HEADS, WARP_POINTS = 16, 400
-"""Heads of a step of the warp's training, and points of each."""
 BLENDSHAPE_POINTS: Final = 2048
-SHARED: Final = ("warp", "deformation")
-"""What ablations share: how heads lie on the mean head and move."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,6 @@ class TriplaneTraining:
     posed: int = 4
     pairs: int = 1000
     expression_weights: ExpressionWeights = field(default_factory=ExpressionWeights)
-    warp: LoopConfig | None = None
     blendshapes: LoopConfig | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     parts: int = 20
@@ -123,7 +115,7 @@ class TriplaneTraining:
         for part, changes in variants.get(variant, {}).items():
             facts[part] = {**facts.get(part, {}), **changes} if isinstance(changes, dict) else changes
         facts["stages"] = tuple(Stage(at, tuple(without), *others) for at, without, *others in facts["stages"])
-        parts: dict[str, type] = dict.fromkeys(("loop", "expression", "warp", "blendshapes"), LoopConfig)
+        parts: dict[str, type] = dict.fromkeys(("loop", "expression", "blendshapes"), LoopConfig)
         parts |= {"weights": TriplaneWeights, "expression_weights": ExpressionWeights}
         parts |= {"sampling": Sampling, "rates": OtherRates}
         return cls(**{key: parts[key](**value) if key in parts else value for key, value in facts.items()})
@@ -152,12 +144,18 @@ class IdentityStep(nn.Module):
                 known.requires_grad_(False)
 
     def forward(
-        self, codes: Tensor, points: Points | None, views: list[int], weights: TriplaneWeights, count: int
+        self,
+        codes: Tensor,
+        warp: BoundWarp | None,
+        points: Points | None,
+        views: list[int],
+        weights: TriplaneWeights,
+        count: int,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Unweighted losses of heads with ``codes`` (B, dims), and normal maps (V, 3, S, S) of the first of them from
-        the cameras ``views`` of ``count``.
+        """Unweighted losses of heads with ``codes`` (B, dims) and their ``warp``, and normal maps (V, 3, S, S) of the
+        first of them from the cameras ``views`` of ``count``.
         """
-        head = self.model.field({IDENTITY: codes})
+        head = self.model.field({IDENTITY: codes}, warp)
         losses = {} if points is None else point_losses(head, points, weights)
         if head.rows is not None:
             losses |= plane_losses(head.rows, weights)
@@ -173,18 +171,6 @@ class IdentityStep(nn.Module):
         return torch.stack(maps)
 
 
-class WarpStep(nn.Module):
-    """The warp alone: what is trained before all else, where the model has one."""
-
-    def __init__(self, warp: Warp) -> None:
-        super().__init__()
-        self.warp = warp
-
-    def forward(self, codes: Tensor, surface: Tensor, mean: Tensor) -> Losses:
-        """The loss of heads with ``codes`` (B, dims)."""
-        return {"total": warp_loss(self.warp.bind(codes), surface, mean)}
-
-
 class ExpressionStep(nn.Module):
     """The deformation network: what AdamW trains when the identities are known."""
 
@@ -193,16 +179,17 @@ class ExpressionStep(nn.Module):
         self.model, self.config = model.requires_grad_(False), config
         model.deformation.requires_grad_(True)
 
-    def forward(self, identity: Tensor, expression: Tensor, pairs: Pairs) -> Losses:
-        """Named losses of heads with codes (B, dims)."""
-        still = HeadField(None, self.model.decoder.bind(identity[..., :0]), self.model.warped(identity))
+    def forward(self, identity: Tensor, warp: BoundWarp | None, expression: Tensor, pairs: Pairs) -> Losses:
+        """Named losses of heads with codes (B, dims) and their ``warp``."""
+        still = HeadField(None, self.model.decoder.bind(identity[..., :0]), warp)
         moving = self.model.expressed(still, {IDENTITY: identity, EXPRESSION: expression})
         return expression_losses(moving, expression, pairs, self.config.expression_weights)
 
 
 class Trainer:
     """All trainings on ``heads`` (:data:`training.triplane_sampling.Heads`) and, where they are known, ``blendshapes``
-    (:func:`training.triplane_blendshapes.known_blendshapes`), in the folder ``work``.
+    (:func:`training.triplane_blendshapes.known_blendshapes`) and ``people``
+    (:func:`training.triplane_people.known_people`), in the folder ``work``.
     """
 
     def __init__(
@@ -211,29 +198,40 @@ class Trainer:
         heads: dict[str, Tensor],
         work: Path,
         blendshapes: dict[str, Tensor] | None = None,
+        people: dict[str, Tensor] | None = None,
     ) -> None:
-        self.config, self.heads, self.work, self.blendshapes = config, heads, work, blendshapes
+        self.config, self.heads, self.work = config, heads, work
+        self.blendshapes, self.people = blendshapes, people
         torch.manual_seed(config.loop.seed)
         self.model = TriplaneHead(config.model_config)
         rest = torch.tensor(expression_code(**REST))
         if config.codes == "studio":
             self.model.deformation.rest[: len(rest)] = rest
-            if self.model.gain is not None:
-                with torch.no_grad():
-                    self.model.gain[: DIMS[IDENTITY]], self.model.gain[DIMS[IDENTITY] :] = SHAPE_GAIN, HAIR_GAIN
         self.codes = HeadCodes(heads, config.model_config, config.codes == "learned")
         self.steps, self.minutes = 0, 0.0
 
-    def train_warp(self) -> None:
-        """Where people lie on the mean head; planes are then trained on heads that nearly coincide."""
-        config = self.config.warp
-        if self.model.warp is None or config is None:
-            return
-        loop = Loop(config, self.work / "warp", WarpStep(self.model.warp), self._warp_losses)
-        loop.run(picks(len(self.heads[IDENTITY]), WARP_HEADS))
-        best = loop.best
-        assert isinstance(best, WarpStep)
-        self.model.warp.load_state_dict({name: value.detach().cpu() for name, value in best.warp.state_dict().items()})
+    def fit_warp(self) -> None:
+        """Where people lie on the mean head, where that is known; planes are then trained on heads much alike."""
+        sizes = self.model.config
+        if self.model.warp is not None and self.people is not None:
+            self.model.take_warp(
+                fitted_warp(**self.people, dims=sizes.identity_dims, side=sizes.warp, modes=sizes.warp_modes)
+            )
+
+    @cached_property
+    def _warps(self) -> BoundWarp | None:
+        """The warps of all heads, which nothing trains."""
+        with torch.no_grad():
+            each = [self.model.warped(self.codes.identity(head)) for head in torch.arange(len(self.heads[IDENTITY]))]
+        known = [warp for warp in each if warp is not None]
+        if not known:
+            return None
+        return BoundWarp(torch.stack([warp.forward for warp in known]), torch.stack([warp.back for warp in known]))
+
+    def _warp(self, chosen: Tensor) -> BoundWarp | None:
+        """Those of the heads ``chosen`` (B,)."""
+        all_ = None if self.codes.learned else self._warps
+        return None if all_ is None else BoundWarp(all_.forward[chosen], all_.back[chosen])
 
     def train_identity(self) -> None:
         """Table 4.1, in three stages."""
@@ -250,9 +248,18 @@ class Trainer:
             discriminator,
             config.rates,
             weight,
+            self._groups(step),
         )
         loop.run(picks(len(self.heads[IDENTITY]), config.heads))
         self._keep(loop)
+
+    def _groups(self, step: IdentityStep) -> list[dict[str, Any]]:
+        """What AdamW trains, at which rates."""
+        usual, generator = self.config.loop.learning_rate, self.model.generator
+        first = set() if generator is None else set(generator.start.parameters())
+        rest = [value for value in step.parameters() if value.requires_grad and value not in first]
+        quick = {"params": list(first), "lr": usual * self.config.rates.start}
+        return [{"params": rest, "lr": usual}, *([quick] if first else [])]
 
     def train_blendshapes(self) -> None:
         """What each component of the expression code does, where the heads' studio knows it."""
@@ -291,7 +298,7 @@ class Trainer:
         drawing = weights.in_pictures and (number + 1) % config.every == 0
         views = torch.randint(count, (config.drawn,)).tolist() if drawing else []
         points = self._points(chosen) if weights.in_space else None
-        losses, drawn = network(self.codes.identity(chosen), points, views, weights, count)
+        losses, drawn = network(self.codes.identity(chosen), self._warp(chosen), points, views, weights, count)
         if drawn is not None:
             losses["nmr"] = (drawn - self._maps(chosen[: len(views)], views)).abs().mean()
             if weights.g:
@@ -300,14 +307,6 @@ class Trainer:
             loop.shown = Shown(drawn.detach(), self._maps(others, torch.randint(count, (len(views),)).tolist()))
         return weights.total(losses)
 
-    def _warp_losses(self, network: nn.Module, chosen: Tensor, number: int) -> Losses:
-        heads = chosen[:, None]
-        rows = torch.randint(self.heads["surface"].shape[1], (len(chosen), WARP_POINTS))
-        losses: Losses = network(
-            self.codes.identity(chosen), self.heads["surface"][heads, rows], self.heads["mean"][heads, rows]
-        )
-        return losses
-
     def _expression_losses(self, network: nn.Module, chosen: Tensor, number: int) -> Losses:
         numbers = torch.randint(self.codes.expressions, (len(chosen),))
         rows = torch.randint(self.heads["posed"].shape[2], (len(chosen), self.config.pairs))
@@ -315,7 +314,8 @@ class Trainer:
         pairs = Pairs(at_rest, posed, self._some("ball", chosen, self.config.pairs // 4))
         with torch.no_grad():
             identity = self.codes.identity(chosen)
-        losses: Losses = network(identity, self.codes.expression(chosen, numbers), pairs)
+            warp = self.model.warped(identity) if self.codes.learned else self._warp(chosen)
+        losses: Losses = network(identity, warp, self.codes.expression(chosen, numbers), pairs)
         return losses
 
     def _points(self, chosen: Tensor) -> Points:
@@ -356,9 +356,14 @@ class Trainer:
 
     def take_over(self, known: TriplaneHead) -> None:
         """The warp and the expressions of another model of the same configuration, so that only identities are left."""
-        theirs = known.state_dict()
-        shared = {key: value for key, value in theirs.items() if key.split(".")[0] in SHARED}
-        self.model.load_state_dict({**self.model.state_dict(), **shared})
+        if known.warp is not None:
+            self.model.take_warp(known.warp)
+        self.model.deformation.load_state_dict(known.deformation.state_dict())
+
+    def go_on_from(self, known: TriplaneHead) -> None:
+        """The identities and expressions of another model of the same configuration, to be trained on."""
+        theirs = {name: value for name, value in known.state_dict().items() if not name.startswith("warp.")}
+        self.model.load_state_dict({**self.model.state_dict(), **theirs})
 
     def _keep(self, loop: Loop) -> None:
         best = loop.best
@@ -406,6 +411,7 @@ def main(
     minutes: Annotated[float | None, typer.Option(help="end the identity's training after so many minutes")] = None,
     steps: Annotated[int | None, typer.Option(help="or after so many steps, however long they take")] = None,
     known: Annotated[str | None, typer.Option(help="a bundle whose warp and expressions are taken over")] = None,
+    start: Annotated[str | None, typer.Option(help="a bundle that the training goes on from")] = None,
     limit: Annotated[int | None, typer.Option(help="train on so many parts of the heads")] = None,
 ) -> None:
     """Train the tri-plane head."""
@@ -420,13 +426,17 @@ def main(
             make_parts(data, heads, config.parts, os.cpu_count() or 1)
         trainer = Trainer(config, read_parts(heads, limit), work)
         if config.codes == "studio":
-            write_blendshapes(studio_maker(data, heads), heads)
-            trainer.blendshapes = read_blendshapes(heads)
+            maker = studio_maker(data, heads)
+            write_blendshapes(maker, heads)
+            write_people(maker, heads)
+            trainer.blendshapes, trainer.people = read_blendshapes(heads), read_people(heads)
         if known is not None:
             trainer.take_over(load_head(known))
             trainer.train_identity()
         else:
-            trainer.train_warp()
+            if start is not None:
+                trainer.go_on_from(load_head(start))
+            trainer.fit_warp()
             trainer.train_identity()
             trainer.train_blendshapes()
             trainer.train_expression()

@@ -31,34 +31,45 @@ SMOOTH: Final = 1.2
 OPAQUE: Final = 0.35
 REACH: Final = 0.985
 """The share of the ball's radius that hair may reach."""
-SHELL_PARTS: Final = ("vertices", "faces", "bind", "weights")
+ALIKE: Final = 0.012
+"""Metres: standard deviation of the Gaussian by which neighbours move alike."""
+NEIGHBOURS: Final = 48
+SHELL_PARTS: Final = ("vertices", "faces", "bind", "weights", "near", "share")
 CARD_SAMPLES: Final = 400_000
 TRIANGLES: Final = 16_000
 
 
 @dataclass(frozen=True, eq=False)
 class HairShell:
-    """A closed shell on the mean head: ``vertices`` (n, 3) in head space, ``faces`` (f, 3); every vertex hangs on head
-    vertices ``bind`` (n, 8) with ``weights`` (n, 8).
+    """A closed shell on the mean head: ``vertices`` (n, 3) in head space, ``faces`` (f, 3).
+
+    Every vertex hangs on head vertices ``bind`` (n, 8) with ``weights`` (n, 8), as the card does that it is nearest to,
+    and moves as its neighbours ``near`` (n, m) do on average, with the weights ``share`` (n, m): cards that hang on
+    distant places of the head would tear a solid.
     """
 
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     bind: NDArray[np.int32]
     weights: NDArray[np.float32]
+    near: NDArray[np.int32]
+    share: NDArray[np.float32]
 
     @classmethod
     def of(cls, style: HairStyle, space: "HairSpace") -> Self:
         """The shell of a ``style`` on a bald head."""
         hair = _filled(_cards(style, space), space.head) & space.known
         vertices, faces = _shell(hair, space.low)
-        near = cKDTree(style.vertices).query(vertices)[1]
-        return cls(vertices, faces, style.bind_vertices[near], style.bind_weights[near])
+        card = cKDTree(style.vertices).query(vertices)[1]
+        away, near = cKDTree(vertices).query(vertices, k=min(NEIGHBOURS, len(vertices)))
+        share = np.exp(-0.5 * (away / ALIKE) ** 2)
+        share = (share / share.sum(1, keepdims=True)).astype(np.float32)
+        return cls(vertices, faces, style.bind_vertices[card], style.bind_weights[card], near.astype(np.int32), share)
 
     def follow(self, head_offset: Floats) -> NDArray[np.float32]:
         """The shell's vertices (n, 3) when the head's differ from the neutral mean head's by ``head_offset``."""
         moved = np.einsum("nk,nkc->nc", self.weights, head_offset[self.bind])
-        return np.asarray(self.vertices + moved, np.float32)
+        return np.asarray(self.vertices + np.einsum("nm,nmc->nc", self.share, moved[self.near]), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,14 @@ from training.triplane_discriminator import discriminator_loss
 
 @dataclass(frozen=True)
 class OtherRates:
-    """Learning rates of ``codes`` (SparseAdam) and of the ``discriminator`` (SGD); ``clip`` of the codes' gradients."""
+    """Learning rates of ``codes`` (SparseAdam) and of the ``discriminator`` (SGD); ``clip`` of the codes' gradients.
+
+    The generator's first layer, where it holds a number for every place of a picture, learns ``start`` times as quickly
+    as all others.
+    """
 
     codes: float = 1e-3
+    start: float = 1.0
     discriminator: float = 2e-4
     clip: float = 0.1
 
@@ -94,13 +99,14 @@ class AdversarialLoop(CodedLoop):
         discriminator: nn.Module,
         rates: OtherRates,
         weight: float,
+        groups: list[dict[str, Any]] | None = None,
     ) -> None:
         fabric = make_fabric(config)
         self.weight = weight
         self.shown: Shown | None = None
         scorer = torch.optim.SGD(discriminator.parameters(), lr=rates.discriminator)
         self.discriminator, self._scorer = fabric.setup(discriminator, scorer)
-        super().__init__(config, folder, network, loss_of, codes, rates, fabric=fabric)
+        super().__init__(config, folder, network, loss_of, codes, rates, groups, fabric=fabric)
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"discriminator": self.discriminator, "scorer": self._scorer}

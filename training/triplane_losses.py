@@ -9,13 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from faceeditor.models.triplane import HeadField
-from faceeditor.models.triplane_warp import BoundWarp
 from training.loop import Losses
 
 ALPHA = 10.0
 """α of Eq. 4.4."""
-BENDING = 10.0
-"""Of control points of the warp, in the model's unit, beside the distances of points."""
 NUDGE = 0.01
 """Standard deviation of ω in Eq. 4.5: the square root of 0.0001."""
 
@@ -105,13 +102,6 @@ def point_losses(head: HeadField, points: Points, weights: TriplaneWeights) -> d
         between = head.sdf(points.space) - points.space_sdf
         losses["space"] = torch.cat([between, anywhere - points.ball_sdf], dim=-1).abs().mean()
     return losses
-
-
-def warp_loss(warp: BoundWarp, surface: Tensor, mean: Tensor) -> Tensor:
-    """How far ``warp`` takes points ``surface`` (B, N, 3) from where they lie on the ``mean`` head (B, N, 3), and how
-    much it bends.
-    """
-    return (surface + warp(surface) - mean).abs().mean() + BENDING * warp.bending()
 
 
 def plane_losses(rows: Tensor, weights: TriplaneWeights) -> dict[str, Tensor]:

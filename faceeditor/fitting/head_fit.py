@@ -60,7 +60,7 @@ FLOOR: Final = -0.105
 """Metres of head space below which there are shoulders."""
 TRIMS: Final = (0.02, 0.012, 0.008, 0.005, 0.004, 0.003)
 """Metres at which a point counts half, step by step; the last one to the end."""
-MODEL_ERROR, PATCH = 0.0005, 0.014
+MODEL_ERROR, PATCH = 0.0002, 0.014
 """Metres by which the model misses heads at least, alike within a patch of so many metres."""
 NORMAL: Final = 1.4826
 """Standard deviation over median of absolute values, where these are normally distributed."""

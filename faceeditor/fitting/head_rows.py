@@ -14,8 +14,7 @@ from torch import Tensor
 
 from faceeditor.faces.layout import IDENTITY
 from faceeditor.models.root_finding import Roots, jacobian
-from faceeditor.models.triplane import HeadField, TriplaneHead
-from faceeditor.models.triplane_warp import REACH, side_of, spline
+from faceeditor.models.triplane import TriplaneHead
 
 TOGETHER: Final = 16
 """Heads whose planes are made at once."""
@@ -43,16 +42,17 @@ class RowMaker:
     def __init__(self, model: TriplaneHead, moving: NDArray[np.int64]) -> None:
         self._model, self._moving = model, torch.from_numpy(moving)
 
+    @torch.no_grad()
     def rows(self, codes: dict[str, Tensor], posed: Tensor, guesses: Tensor, planes: Tensor | None = None) -> Rows:
         """The rows of ``posed`` (N, 3), traced back to rest from ``guesses`` (G, N, 3); ``planes`` (M, K) is what
         :meth:`planes` told of the first of these points.
         """
         head = self._model.field(codes)
         roots = head.at_rest(posed, guesses)
-        distance, by_mean, by_rest = _slopes(head, roots.points)
+        distance, by_rest = head.sdf_and_gradient(roots.points)
         _, motion = jacobian(head.posed, roots.points)
         by_posed = torch.linalg.solve(motion.mT, by_rest[..., None])[..., 0]
-        identity = self._by_warp(roots.points, by_mean)
+        identity = self._by_warp(head.on_mean(roots.points), by_rest)
         shapes = self._model.deformation.blendshapes(head.on_mean(roots.points), codes[IDENTITY])
         return Rows(
             distance,
@@ -62,39 +62,33 @@ class RowMaker:
             roots,
         )
 
-    def _by_warp(self, points: Tensor, by_mean: Tensor) -> Tensor:
+    def _by_warp(self, mean: Tensor, by_rest: Tensor) -> Tensor:
+        """When the point of a surface moves on, what stays behind is as much farther inside it."""
         warp = self._model.warp
         if warp is None:
-            return by_mean.new_zeros(len(points), len(self._moving))
-        index, weights = spline(points, side_of(warp.modes))
-        modes = REACH * (weights[..., None, :] @ warp.modes[index])[..., 0, :]
-        return (modes[..., None] * by_mean[:, None]).flatten(1) @ warp.mix[self._moving].T
+            return by_rest.new_zeros(len(mean), len(self._moving))
+        parts = zip(mean.split(TOGETHER * TOGETHER), by_rest.split(TOGETHER * TOGETHER), strict=True)
+        return -torch.cat([warp.along(*part)[:, self._moving] for part in parts])
 
+    @torch.no_grad()
     def planes(self, codes: dict[str, Tensor], at_rest: Tensor) -> Tensor:
         """Derivatives (N, K) of the distances at ``at_rest`` (N, 3) by what identity does to the planes."""
-        identity = codes[IDENTITY]
+        identity, heard = codes[IDENTITY], self._model.heard
+        told = at_rest.new_zeros(len(at_rest), len(self._moving))
+        felt = torch.nonzero((self._moving >= heard.start) & (self._moving < heard.stop))[:, 0]
+        if not len(felt):
+            return told
         head = self._model.field({IDENTITY: identity})
         mean, still = head.on_mean(at_rest), replace(head, warp=None)
         here = still.sdf(mean)
-        found = []
-        for part in torch.split(self._moving, TOGETHER):
+        for columns in torch.split(felt, TOGETHER):
+            part = self._moving[columns]
             changed = identity.repeat(len(part), 1)
             changed[torch.arange(len(part)), part] += SMALL
             many = replace(self._model.field({IDENTITY: changed}), warp=None)
-            found.append((many.sdf(mean.expand(len(part), -1, -1)) - here) / SMALL)
-        return torch.cat(found).T
+            told[:, columns] = (many.sdf(mean.expand(len(part), -1, -1)) - here).T / SMALL
+        return told
 
 
 def _added(table: Tensor, planes: Tensor) -> Tensor:
     return torch.cat([table[: len(planes)] + planes, table[len(planes) :]])
-
-
-def _slopes(head: HeadField, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances (N,) at ``points`` (N, 3) at rest, and their gradients by the places on the mean head and by points."""
-    with torch.enable_grad():
-        at = points.detach().requires_grad_()
-        mean = head.on_mean(at)
-        mean = mean if mean.requires_grad else mean.requires_grad_()
-        value = replace(head, warp=None).sdf(mean)
-        by_mean, by_rest = torch.autograd.grad(value.sum(), [mean, at])
-    return value.detach(), by_mean, by_rest

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, Codes, Space
-from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.faces.layout import DIMS, EXPRESSION, HAIR_STYLES, IDENTITY
 from faceeditor.faces.mesh import Mesh
 from faceeditor.models.bundle import Bundle, misfit
 from faceeditor.models.contract import Frame, Quality, Refinement, do_nothing
@@ -46,15 +46,15 @@ CHUNK: Final = 4096
 class TriplaneConfig:
     """Sizes of the model; the thesis' (sections 4.2.2 and 4.3.2) are the defaults.
 
-    ``planes`` cells a side with ``features`` each, generated with ``channels`` before the last layer, enlarged
-    ``scale`` times, normalised by ``norm``; ``width`` and ``hidden``: of the decoder; ``skip``: before which of its
-    layers its input joins again. Without ``planes`` the decoder sees point and code instead: the NPM baseline.
-    ``deformation``: of F_ex.
+    ``planes`` cells a side with ``features`` each, generated from a picture of ``first`` with ``channels`` before the
+    last layer, enlarged ``scale`` times, normalised by ``norm``; ``width`` and ``hidden``: of the decoder; ``skip``:
+    before which of its layers its input joins again. Without ``planes`` the decoder sees point and code instead: the
+    NPM baseline. ``deformation``: of F_ex.
 
-    With ``warp`` control points along each axis and ``warp_modes``, which the thesis does not have, points of a
-    person's head are taken to where they lie on the mean head before planes, decoder and F_ex see them. Planes then
-    hold what people share and what no motion explains, as hair; the generator hears each component of the code as loud
-    as it has learned to.
+    With ``warp`` control points along each axis, ``warp_kept`` of them with offsets of their own, and ``warp_modes``,
+    which the thesis does not have, points of a person's head are taken to where they lie on the mean head before
+    planes, decoder and F_ex see them. Planes then hold what people share and what no motion explains, as hair: the
+    generator may hear no more than ``hears`` components of the identity code from ``hears_from`` on.
 
     ``unit`` metres and ``origin``, metres in head space, are the similarity from the model's space to head space.
     """
@@ -64,6 +64,9 @@ class TriplaneConfig:
     planes: int = 256
     features: int = 32
     channels: int = 64
+    first: int = 4
+    hears_from: int = 0
+    hears: int = 0
     scale: int = 4
     norm: Literal["batch", "none"] = "batch"
     width: int = 256
@@ -71,7 +74,8 @@ class TriplaneConfig:
     skip: int = 0
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
     warp: int = 0
-    warp_modes: int = 96
+    warp_modes: int = 0
+    warp_kept: int = 1
     unit: float = 0.17
     origin: tuple[float, float, float] = (0.0, 0.02, -0.03)
 
@@ -83,12 +87,16 @@ class TriplaneConfig:
             expression_dims=64,
             planes=128,
             features=16,
-            channels=16,
+            channels=40,
+            first=64,
+            hears_from=DIMS[IDENTITY],
+            hears=HAIR_STYLES.stop - HAIR_STYLES.start,
             scale=1,
             norm="none",
             width=64,
             deformation=DeformationConfig(kind="blend", width=128, hidden=3, skip=0, octaves=6),
-            warp=24,
+            warp=32,
+            warp_modes=256,
         )
 
     @classmethod
@@ -175,7 +183,15 @@ class TriplaneHead(nn.Module):
         self.config = config
         dims = config.identity_dims
         self.generator = (
-            PlaneGenerator(dims, config.features, config.planes, config.channels, config.scale, config.norm)
+            PlaneGenerator(
+                config.hears or dims,
+                config.features,
+                config.planes,
+                config.channels,
+                config.scale,
+                config.norm,
+                config.first,
+            )
             if config.planes
             else None
         )
@@ -183,8 +199,7 @@ class TriplaneHead(nn.Module):
         self.decoder = CodedMLP(inputs, codes, 1, config.width, config.hidden, config.skip)
         self.decoder.start_as_sphere()
         self.deformation = Deformation(config.deformation, config.expression_dims, dims)
-        self.warp = Warp(dims, config.warp, config.warp_modes) if config.warp else None
-        self.gain = nn.Parameter(torch.ones(dims)) if config.warp and config.planes else None
+        self.warp = Warp(dims, config.warp, config.warp_modes, config.warp_kept) if config.warp else None
         self._planes: Memo[HeadField] = Memo(4)
         self._look = MeshLook()
 
@@ -200,15 +215,16 @@ class TriplaneHead(nn.Module):
         model.name, model.spaces = bundle.name, bundle.spaces
         return model.to(device).eval().requires_grad_(False)
 
-    def field(self, codes: Mapping[str, Tensor]) -> HeadField:
+    def field(self, codes: Mapping[str, Tensor], warp: BoundWarp | None = None) -> HeadField:
         """The head of ``codes`` (..., dims) with gradients to them; planes are made here and nowhere else.
 
-        ``identity`` is asked for; without ``expression`` the head is at rest.
+        ``identity`` is asked for; without ``expression`` the head is at rest. Where the ``warp`` of the codes is known,
+        it is not made again.
         """
         identity = codes.get(IDENTITY)
         if identity is None:
             raise ValueError("a head has an identity code")
-        return self.expressed(self._head(identity), codes)
+        return self.expressed(self._head(identity, warp), codes)
 
     def expressed(self, head: HeadField, codes: Mapping[str, Tensor]) -> HeadField:
         """``head``, the one of ``codes``, with their expression; the planes are those it has already."""
@@ -216,15 +232,36 @@ class TriplaneHead(nn.Module):
         motion = None if expression is None else self.deformation.bind(expression, codes[IDENTITY])
         return replace(head, motion=motion)
 
-    def _head(self, identity: Tensor) -> HeadField:
+    def _head(self, identity: Tensor, warp: BoundWarp | None = None) -> HeadField:
+        warp = self.warped(identity) if warp is None else warp
         if self.generator is None:
-            return HeadField(None, self.decoder.bind(identity), self.warped(identity))
-        heard = identity if self.gain is None else self.gain * identity
-        return HeadField(as_rows(self.generator(heard)), self.decoder.bind(identity[..., :0]), self.warped(identity))
+            return HeadField(None, self.decoder.bind(identity), warp)
+        return HeadField(self._rows(identity), self.decoder.bind(identity[..., :0]), warp)
+
+    def _rows(self, identity: Tensor) -> Tensor:
+        """The planes as rows (..., R R 3, C). Those whom the generator hears alike have the same."""
+        assert self.generator is not None
+        heard = identity[..., self.heard]
+        if not self.config.hears or heard.dim() < 2:
+            return as_rows(self.generator(heard))
+        all_ = heard.reshape(-1, heard.shape[-1])
+        _, which = torch.unique(all_.detach(), dim=0, return_inverse=True)
+        firsts = torch.stack([torch.nonzero(which == number)[0, 0] for number in range(int(which.max()) + 1)])
+        return as_rows(self.generator(all_[firsts]))[which].unflatten(0, heard.shape[:-1])
+
+    @property
+    def heard(self) -> slice:
+        """The components of the identity code that the generator hears."""
+        return slice(self.config.hears_from, self.config.hears_from + (self.config.hears or self.config.identity_dims))
 
     def warped(self, identity: Tensor) -> BoundWarp | None:
         """The way from the head at rest of ``identity`` (..., dims) to the mean head, where the model knows one."""
         return None if self.warp is None else self.warp.bind(identity)
+
+    def take_warp(self, warp: Warp) -> None:
+        """People are from now on where ``warp`` says."""
+        kept, modes = warp.modes.shape
+        self.warp, self.config = warp, replace(self.config, warp=warp.side, warp_modes=modes, warp_kept=kept)
 
     # Use, in head space and metres
 

@@ -166,10 +166,10 @@ class CodedMLP(nn.Module):
 class PlaneGenerator(nn.Module):
     """Three feature planes from a code: DCGAN's generator (Radford et al., 2016) without its last tanh.
 
-    It doubles a 4 x 4 picture until ``resolution / scale``, with ``channels`` before the last layer and twice as many
-    in each layer before; then the picture is enlarged ``scale`` times and a 3 x 3 convolution follows (section 4.2.2).
-    The thesis does not tell how many channels come before that: all ``3 * features``. Nor how it enlarges: between
-    pixels, for repeated pixels show as steps on the surface.
+    It doubles a picture of ``first`` pixels a side, 4 in DCGAN, until ``resolution / scale``, with ``channels`` before
+    the last layer and twice as many in each layer before; then the picture is enlarged ``scale`` times and a 3 x 3
+    convolution follows (section 4.2.2). The thesis does not tell how many channels come before that: all
+    ``3 * features``. Nor how it enlarges: between pixels, for repeated pixels show as steps on the surface.
     """
 
     def __init__(
@@ -180,16 +180,20 @@ class PlaneGenerator(nn.Module):
         channels: int,
         scale: int,
         norm: Literal["batch", "none"] = "batch",
+        first: int = 4,
     ) -> None:
         super().__init__()
-        doublings = int(math.log2(resolution // scale)) - 2
-        if 4 * 2**doublings * scale != resolution:
-            raise ValueError("planes are 4, 8, 16, ... cells a side, times the scale")
+        doublings = round(math.log2(resolution / (first * scale)))
+        if doublings < 1 or first * 2**doublings * scale != resolution:
+            raise ValueError("planes are the first picture, doubled once or more often, times the scale")
         self.features, self.resolution = features, resolution
         widths = [channels * 2**power for power in reversed(range(doublings))]
-        layers: list[nn.Module] = [*_block(dims, widths[0], norm, stride=1, padding=0)]
+        self.start = nn.Linear(dims, widths[0] * first * first)
+        nn.init.uniform_(self.start.bias)
+        layers: list[nn.Module] = [nn.Unflatten(-1, (first, first, widths[0])), _ChannelsFirst()]
+        layers += [NORMS[norm](widths[0]), nn.ReLU()]
         for before, after in pairwise(widths):
-            layers += _block(before, after, norm)
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none"), NORMS[norm](after), nn.ReLU()]
         layers.append(nn.ConvTranspose2d(widths[-1], 3 * features, 4, 2, 1))
         if scale > 1:
             layers.append(nn.Upsample(scale_factor=scale, mode="bilinear"))
@@ -198,14 +202,15 @@ class PlaneGenerator(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Planes (..., 3, features, resolution, resolution) of codes (..., dims)."""
-        start = self.layers[0](code.reshape(-1, code.shape[-1], 1, 1))
-        planes: Tensor = self.layers[1:](start.contiguous(memory_format=torch.channels_last))
+        planes: Tensor = self.layers(self.start(code.reshape(-1, code.shape[-1])))
         return planes.reshape(*code.shape[:-1], 3, self.features, self.resolution, self.resolution)
 
 
-def _block(before: int, after: int, norm: str, stride: int = 2, padding: int = 1) -> tuple[nn.Module, ...]:
-    widen = nn.ConvTranspose2d(before, after, 4, stride, padding, bias=norm == "none")
-    return widen, NORMS[norm](after), nn.ReLU()
+class _ChannelsFirst(nn.Module):
+    """Pictures (B, H, W, C) as (B, C, H, W), without moving anything."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures.movedim(-1, 1)
 
 
 def as_rows(planes: Tensor) -> Tensor:

@@ -1,70 +1,90 @@
-"""People as free-form deformations of one head: where points of a person's head lie on the mean head.
+"""People as free-form deformations of one head, and where points of a person's head lie on it.
 
 Offsets of control points are interpolated by quadratic B-splines (Sederberg and Parry, "Free-Form Deformation of Solid
-Geometric Models", 1986); the offsets are linear in the identity code. The thesis has no such thing.
+Geometric Models", 1986); they are linear in the identity code. The way back, from a person to the mean head, is what
+planes are asked through: w(x) = -d(x + w(x)) is iterated, on the control points once for a person and a last time at
+every point. The thesis has no such thing.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 REACH: Final = 0.002
-"""Offsets, in the model's unit, where a mode of size 1 has the weight 1: what an optimiser moves stays about 1."""
-COARSE: Final = 8
-"""Cells along each axis of the random modes that a warp starts with."""
+"""Offsets, in the model's unit, where a mode of size 1 has the weight 1: stored numbers stay about 1."""
 TAPS: Final = 3
 """Control points along each axis that a point sees."""
+ROUNDS: Final = 3
+"""Iterations on the control points; each leaves about a fifth of the error."""
+SHARPER: Final = 1 / 8
+"""The share of second differences by which a quadratic B-spline smooths the values of its control points."""
 
 
 @dataclass(frozen=True, eq=False)
 class BoundWarp:
-    """One person's warp, or those of a batch: ``offsets`` (..., S S S, 3) of control points over [-1, 1]³."""
+    """One person's warp, or those of a batch. ``forward`` (..., S S S, 3) are the offsets of control points over
+    [-1, 1]³ that take the mean head to the person, ``back`` (..., S S S, 3) those of the way back, about.
+    """
 
-    offsets: Tensor
+    forward: Tensor
+    back: Tensor
 
-    def bending(self) -> Tensor:
-        """The mean squared second difference of control points along the axes: 0 for an affine warp."""
-        side = side_of(self.offsets)
-        table = self.offsets.reshape(-1, side, side, side, 3)
-        return torch.stack([table.diff(n=2, dim=axis).square().mean() for axis in (1, 2, 3)]).sum()
+    @classmethod
+    def of(cls, forward: Tensor) -> Self:
+        """The warp of ``forward`` offsets (..., S S S, 3); the way back is found here."""
+        places = control_points(side_of(forward)).to(forward).expand_as(forward)
+        found = torch.zeros_like(forward)
+        for _ in range(ROUNDS):
+            found = -looked_up(forward, places + found)
+        return cls(forward, _sharper(found))
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Offsets (..., N, 3) of ``points`` (..., N, 3), which may be differentiated twice."""
-        table = self.offsets.reshape(-1, *self.offsets.shape[-2:])
-        index, weights = spline(points.reshape(len(table), -1, 3), side_of(table))
-        first = table.shape[1] * torch.arange(len(table), device=points.device)[:, None, None]
-        if not torch.is_grad_enabled():
-            rows = (index + first).flatten(0, 1), table.flatten(0, 1)
-            summed = functional.embedding_bag(*rows, mode="sum", per_sample_weights=weights.flatten(0, 1))
-            return summed.reshape(points.shape)
-        held = functional.embedding(index + first, table.flatten(0, 1))
-        return (weights[..., None, :] @ held)[..., 0, :].reshape(points.shape)
+        """Offsets (..., N, 3) from ``points`` (..., N, 3) of the person to the mean head; they may be differentiated
+        twice.
+        """
+        return -looked_up(self.forward, points + looked_up(self.back, points))
 
     def one(self, number: int) -> "BoundWarp":
         """The warp with this ``number`` in a batch."""
-        return BoundWarp(self.offsets[number])
+        return BoundWarp(self.forward[number], self.back[number])
 
 
 class Warp(nn.Module):
     """The warps of all identity codes (dims): ``side`` control points along each axis, moved by ``modes`` that all
-    people share.
+    people share. ``kept`` of them have offsets of their own, the others those of their ``owner`` (S S S,) among them:
+    little of the box is near a head.
     """
 
-    def __init__(self, dims: int, side: int, modes: int) -> None:
+    owner: Tensor
+
+    def __init__(self, dims: int, side: int, modes: int, kept: int) -> None:
         super().__init__()
-        rough = torch.randn(modes, 1, *[COARSE] * 3)
-        smooth = functional.interpolate(rough, size=side, mode="trilinear", align_corners=True)
-        self.modes = nn.Parameter(smooth.reshape(modes, -1).T.contiguous())
+        self.side = side
+        self.modes = nn.Parameter(torch.zeros(kept, modes))
         self.mix = nn.Parameter(torch.zeros(dims, modes * 3))
+        self.register_buffer("owner", torch.arange(side**3, dtype=torch.int32) % kept)
 
     def bind(self, identity: Tensor) -> BoundWarp:
         """The warp of a code (..., dims)."""
         weights = (identity @ self.mix).reshape(*identity.shape[:-1], -1, 3)
-        return BoundWarp(REACH * (self.modes @ weights))
+        return BoundWarp.of((REACH * (self.modes @ weights))[..., self.owner.long(), :])
+
+    def along(self, mean: Tensor, ways: Tensor) -> Tensor:
+        """How far each component of the code moves points ``mean`` (N, 3) of the mean head along ``ways`` (N, 3):
+        (N, dims).
+        """
+        index, weights = spline(mean, self.side)
+        modes = REACH * (weights[..., None, :] @ self.modes[self.owner[index].long()])[..., 0, :]
+        return (modes[..., None] * ways[:, None]).flatten(1) @ self.mix.T
+
+
+def control_points(side: int) -> Tensor:
+    """Where the control points (S S S, 3) lie; the outermost are beyond [-1, 1]³."""
+    along = (torch.arange(side) - 1) * 2 / (side - TAPS) - 1
+    return torch.cartesian_prod(along, along, along)
 
 
 def side_of(table: Tensor) -> int:
@@ -72,17 +92,42 @@ def side_of(table: Tensor) -> int:
     return round(math.cbrt(table.shape[-2]))
 
 
+def looked_up(table: Tensor, points: Tensor) -> Tensor:
+    """What the spline of a ``table`` (..., S S S, 3) is at ``points`` (..., N, 3)."""
+    rows = table.reshape(-1, *table.shape[-2:])
+    index, weights = spline(points.reshape(-1, 3), side_of(table))
+    if len(rows) > 1:
+        first = rows.shape[1] * torch.arange(len(rows), dtype=index.dtype, device=points.device)
+        index = index + first.repeat_interleave(len(index) // len(rows))[:, None]
+    all_ = rows.flatten(0, 1)
+    if not torch.is_grad_enabled():
+        summed = nn.functional.embedding_bag(index, all_, mode="sum", per_sample_weights=weights)
+        return summed.reshape(points.shape)
+    return (weights[:, None] @ nn.functional.embedding(index, all_)).reshape(points.shape)
+
+
 def spline(points: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """The control points (..., 27) of ``side`` along each axis that ``points`` (..., 3) see, and their weights. Points
+    """The control points (N, 27) of ``side`` along each axis that ``points`` (N, 3) see, and their weights. Points
     outside [-1, 1]³ are taken to its border.
     """
     place = (points.clamp(-1, 1) + 1) * (0.5 * (side - TAPS)) + 1
     centre = place.detach().round().clamp(1, side - 2)
     off = place - centre
-    along = torch.stack([0.5 * (0.5 - off).square(), 0.75 - off.square(), 0.5 * (0.5 + off).square()], dim=-1)
+    rounded = 0.5 * off.square() + 0.125
+    along = torch.stack([rounded - 0.5 * off, 1 - 2 * rounded, rounded + 0.5 * off], dim=-1)
     x, y, z = along.unbind(-2)
-    weights = x[..., :, None, None] * y[..., None, :, None] * z[..., None, None, :]
-    strides = torch.tensor([side * side, side, 1], device=points.device)
-    steps = (torch.cartesian_prod(*[torch.arange(TAPS, device=points.device)] * 3) * strides).sum(-1)
-    first = ((centre.long() - 1) * strides).sum(-1)
-    return first[..., None] + steps, weights.flatten(-3)
+    weights = ((x[:, :, None] * y[:, None]).flatten(1)[:, :, None] * z[:, None]).flatten(1)
+    column, row, layer = (centre.int() - 1).unbind(-1)
+    steps = torch.arange(TAPS, dtype=torch.int32, device=points.device)
+    steps = torch.cartesian_prod(side * side * steps, side * steps, steps).sum(-1, dtype=torch.int32)
+    return ((column * side + row) * side + layer)[:, None] + steps, weights
+
+
+def _sharper(values: Tensor) -> Tensor:
+    """The offsets (..., S S S, 3) of control points whose spline has about the ``values`` there."""
+    side = side_of(values)
+    table = values.reshape(-1, side, side, side, 3)
+    for axis in (1, 2, 3):
+        inner = table.narrow(axis, 1, side - 2) - SHARPER * table.diff(n=2, dim=axis)
+        table = torch.cat([table.narrow(axis, 0, 1), inner, table.narrow(axis, side - 1, 1)], dim=axis)
+    return table.reshape(values.shape)

@@ -70,8 +70,30 @@ def test_the_thesis_sizes_are_the_default():
 def test_small_planes_are_small():
     with torch.device("meta"):
         model = TriplaneHead(TriplaneConfig.small())
-        assert model.generator(torch.empty(128)).shape == (3, 16, 128, 128)
+        assert model.generator(torch.empty(10)).shape == (3, 16, 128, 128)
     assert count(model) < 3e6
+
+
+def test_heads_that_the_generator_hears_alike_have_the_same_planes():
+    torch.manual_seed(0)
+    model = TriplaneHead(replace(TINY, hears_from=4, hears=2))
+    codes = torch.randn(4, 6)
+    codes[2, 4:] = codes[0, 4:]
+    made = []
+    model.generator.register_forward_hook(lambda module, given, said: made.append(len(said)))
+    rows = model.field({IDENTITY: codes}).rows
+    assert made == [3]
+    assert torch.equal(rows[0], rows[2])
+    assert not torch.equal(rows[0], rows[1])
+    for number in range(4):
+        torch.testing.assert_close(model.field({IDENTITY: codes[number]}).rows, rows[number])
+
+
+def test_a_first_picture_may_be_finer():
+    generator = PlaneGenerator(3, 2, 16, 5, 1, "none", first=8)
+    assert generator(torch.randn(2, 3)).shape == (2, 3, 2, 16, 16)
+    with pytest.raises(ValueError, match="planes"):
+        PlaneGenerator(3, 2, 16, 5, 1, "none", first=16)
 
 
 def test_planes_are_a_power_of_two_times_the_scale():

@@ -146,7 +146,7 @@ def test_pictures_show_the_mesh():
 
 def test_between_two_styles_planes_are_mixed():
     model = plain_head()
-    model.gain *= 3
+    model.generator.start.weight *= 3
     style = model.spaces[IDENTITY].choices[0]
     afro, bald = (style.write(STILL[IDENTITY], option) for option in (style.options[0], style.none))
     ends = [model.bound({IDENTITY: code}).rows for code in (afro, bald)]
