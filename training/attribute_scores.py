@@ -82,15 +82,6 @@ def placed_as_crops(face: Face) -> Face:
     return face.replace(camera=Camera(face.camera.yaw, face.camera.pitch), refinement={})
 
 
-def moves(before: Features, after: Features, goal: Features) -> dict[str, Floats]:
-    """How much of the way (N,) from ``before`` to ``goal`` each attribute has gone ``after``, along that way."""
-    shares = {}
-    for name, start in before.items():
-        way = goal[name] - start
-        shares[name] = ((after[name] - start) * way).sum(1) / np.maximum((way * way).sum(1), 1e-12)
-    return shares
-
-
 def disentanglement(
     drawings: Callable[[int, str, int], NDArray[np.uint8]],
     features: Callable[[Sequence[NDArray[np.uint8]]], Features],

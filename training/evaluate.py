@@ -2,7 +2,7 @@
 
 ``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
 of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances; ``infamous`` those
-of INFAMOUS-NeRF's fits.
+of INFAMOUS-NeRF's fits; ``transfers`` tells what transfers of attributes move.
 """
 
 import json
@@ -17,6 +17,7 @@ import typer
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
+from faceeditor.faces.face import Face
 from faceeditor.faces.layout import DIMS
 from faceeditor.models.bundle import load_model, read_manifest
 from faceeditor.models.contract import RadianceModel
@@ -155,18 +156,15 @@ def attributes(
     model: Annotated[str, typer.Option(help="name of the bundle that draws what it says")] = "guided-studio",
     data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
     count: Annotated[int, typer.Option(help="held-out pictures")] = 100,
-    pairs: Annotated[int, typer.Option(help="held-out heads that attributes are moved between")] = 20,
+    heads: Annotated[int, typer.Option(help="heads that disentanglement is scored on")] = 20,
     draws: Annotated[int, typer.Option(help="codes that an attribute takes for its disentanglement score")] = 8,
     plain: Annotated[Path | None, typer.Option(help="folder of a trained plain auto-encoder to compare with")] = None,
     pictures: Annotated[Path | None, typer.Option(help="write a contact sheet here")] = None,
 ) -> None:
-    """Print what one glance at a picture gives (Tables 2 and 3 of zero-shot attribute separation), and what transfers
-    move.
-    """
+    """Print what one glance at a picture gives (Tables 2 and 3 of zero-shot attribute separation)."""
     from PIL import Image
 
-    from training.attribute_scores import BEHIND, SIZE
-    from training.evaluate_attributes import PAPER, Judge, load_encoder, means, rows, true_faces
+    from training.evaluate_attributes import PAPER, Judge, load_encoder, means, rows
     from training.glance_measures import sights
 
     options = CaptureOptions(held_out=True, backdrops=True)
@@ -178,14 +176,9 @@ def attributes(
     told: dict[str, object] = {"pictures": count, "not_found": count - len(seen), "paper": PAPER}
     told["means"] = means(list(rows(judge, found, faces)))
     told["perceptual_by"] = judge.perceptual.source
-    told["moved"] = judge.moved(seen[:pairs])
-    told["moved_by_the_studio"] = judge.moved(
-        true_faces(found, model)[:pairs],
-        lambda face: studio.shoot(StudioFactors.from_codes(face.codes, face.camera), SIZE, BEHIND).picture_srgb,
-    )
-    told["ds"] = judge.scores(seen[:pairs], draws)
+    told["ds"] = judge.scores(seen[:heads], draws)
     if plain is not None:
-        told["ds_plain_autoencoder"] = judge.plain_scores(seen[:pairs], draws, plain)
+        told["ds_plain_autoencoder"] = judge.plain_scores(seen[:heads], draws, plain)
     print(json.dumps(told, indent=1))
     if pictures:
         shown = [(one.portrait, face) for one, face in zip(found, faces, strict=True) if one and face]
@@ -226,6 +219,33 @@ def infamous(
         print(json.dumps({name: report[name]}), flush=True)
     report["identity_pairs_told_right"] = likeness.accuracy(list(trials(studio, told)))
     print(json.dumps(report, indent=1))
+
+
+@app.command()
+def transfers(
+    model: Annotated[str, typer.Option(help="name of the bundle that draws")] = "guided-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    pairs: Annotated[int, typer.Option(help="held-out heads that attributes are moved between")] = 20,
+    by_the_studio: Annotated[
+        bool, typer.Option(help="judge pictures by the studio too, which move what they name")
+    ] = True,
+) -> None:
+    """Print how much of the way to its source an attribute goes that is transferred, and every other with it."""
+    from training.attribute_scores import BEHIND, SIZE, drawn
+    from training.transfer_judge import TransferJudge, missed, moved
+
+    network, reader = load_model(model), load_model("portrait-studio")
+    faces = [Face(str(number), model, dict(one.codes), one.camera) for number, one in enumerate(held_out(pairs))]
+    draws = {"moved": lambda face: drawn(network, face)}
+    if by_the_studio:
+        studio = Studio.open(data)
+        draws["moved_by_the_studio"] = lambda face: (
+            studio.shoot(StudioFactors.from_codes(face.codes, face.camera), SIZE, BEHIND).picture_srgb
+        )
+    for name, draw in draws.items():
+        table = moved(faces, TransferJudge(draw, reader))
+        figures = {what: {each: round(share, 3) for each, share in row.items()} for what, row in table.items()}
+        print(json.dumps({"pairs": pairs, name: figures, "missed": missed(table)}, indent=1), flush=True)
 
 
 if __name__ == "__main__":

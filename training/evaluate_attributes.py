@@ -2,7 +2,7 @@
 are kept apart.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,16 +14,13 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn import functional
 
-from faceeditor.editing.transfer import transfer
 from faceeditor.faces.face import Face
 from faceeditor.fitting.glance import glance
-from faceeditor.fitting.portrait import Portrait
-from faceeditor.fitting.target import Target
 from faceeditor.models.attributes import AttributeNetwork
 from faceeditor.models.attributes_codes import EXP, ILLU, ROT, SHAPE, TEX
 from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.contract import FittableModel
-from training.attribute_scores import ATTRIBUTES, Seer, disentanglement, drawn, moves, placed_as_crops, with_attribute
+from training.attribute_scores import Seer, disentanglement, drawn, placed_as_crops, with_attribute
 from training.attributes_losses import FaceLandmarks
 from training.glance_measures import SIZE, Sight, errors
 from training.perceptual import Perceptual
@@ -35,8 +32,6 @@ PAPER: Final = {
     "apd": 0.020, "ds": {"identity": 8.74, "expression": 54.5, "skin": 39.1, "light": 476, "pose": 42.0},
 }  # fmt: skip
 """What Tables 2 and 3 say of the paper's model, on photos and by other networks than ours."""
-BACKDROP: Final = 1.0
-Draw = Callable[[Face], NDArray[np.uint8]]
 DISTANCES: Final = {"aed": EXP, "atd": TEX, "aid": ILLU, "apd": ROT}
 """Average expression, texture, illumination and pose distances, and the heads that they are told by."""
 
@@ -61,9 +56,9 @@ class Judge:
         """The faces that one glance at each gives."""
         return [None if one is None else glance(one.portrait, self.encoder, self.model) for one in sights]
 
-    def table(self, face: Face, true: NDArray[np.float64], head: NDArray[np.bool_]) -> dict[str, float]:
+    def table(self, face: Face, true: NDArray[np.float64]) -> dict[str, float]:
         """Table 2's columns of a face against the ``true`` picture (S, S, 3), sRGB in [0, 1], white but for the
-        ``head`` (S, S): over all of both pictures, as the paper compares pictures of heads that are cut out. Distances
+        head: over all of both pictures, as the paper compares pictures of heads that are cut out. Distances
         of attributes are one minus the cosines of what the encoder says of either, ``ic`` is the cosine of shapes.
         """
         frame = self.model.render(face.codes, face.camera, SIZE, refinement=face.refinement or None)
@@ -83,21 +78,6 @@ class Judge:
     def _alike(self, codes: Tensor, head: str) -> float:
         centred = codes - (0 if head == EXP else self.encoder.get_buffer(f"{head}_mean"))
         return float(functional.cosine_similarity(centred[0], centred[1], dim=0))
-
-    def moved(self, faces: Sequence[Face], draw: Draw | None = None) -> dict[str, dict[str, float]]:
-        """What transfers move: by the attribute transferred from one face to the one before it, how much of the way to
-        its source every attribute has gone, the mean over all pairs. The model draws, if nothing else does.
-        """
-        draw = draw or (lambda face: drawn(self.model, face))
-        faces = [placed_as_crops(face) for face in faces]
-        pairs = list(zip(faces, [*faces[1:], faces[0]], strict=True))
-        before, goal = (self.seer.features([draw(pair[k]) for pair in pairs]) for k in (0, 1))
-        table = {}
-        for what in ATTRIBUTES:
-            given = [draw(_upright(transfer(what, source, target))) for target, source in pairs]
-            shares = moves(before, self.seer.features(given), goal)
-            table[what] = {name: float(np.mean(share)) for name, share in shares.items()}
-        return table
 
     def scores(self, faces: Sequence[Face], draws: int) -> dict[str, float]:
         """DS of what the model draws."""
@@ -137,30 +117,12 @@ def load_encoder(name_or_folder: str) -> AttributeNetwork:
     return network
 
 
-def true_faces(sights: Sequence[Sight | None], model: str) -> list[Face]:
-    """The heads that were really seen, as faces of the ``model``."""
-    factors = [sight.shot.factors for sight in sights if sight is not None]
-    return [Face(str(number), model, dict(one.codes), one.camera) for number, one in enumerate(factors)]
-
-
-def _upright(face: Face) -> Face:
-    return face.replace(camera=face.camera.replace(roll=0.0))
-
-
 def rows(judge: Judge, sights: Sequence[Sight | None], faces: Sequence[Face | None]) -> Iterator[dict[str, float]]:
     """The figures of every head that was found."""
     for sight, face in zip(sights, faces, strict=True):
         if sight is not None and face is not None:
-            true, cover = sight.picture()
-            yield {**errors(sight, face, judge.model), **judge.table(face, true, cover > 0.5)}
-
-
-def photo_row(judge: Judge, portrait: Portrait, face: Face) -> dict[str, float]:
-    """Table 2's columns of a face against a photo whose head is told by its mask."""
-    target = Target.of(portrait, SIZE)
-    head = target.mask * target.inside > 0.5
-    true = np.where(head[..., None], target.srgb, BACKDROP).astype(np.float64)
-    return judge.table(face, true, head)
+            true, _ = sight.picture()
+            yield {**errors(sight, face, judge.model), **judge.table(face, true)}
 
 
 def means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from faceeditor.fitting import alignment
 from faceeditor.fitting.easel import tensors
 from faceeditor.models.bundle import load_model
 from tests.drawn_portrait import head, portrait_of
-from training.attribute_scores import POSE, SCORED, disentanglement, moves, with_attribute
+from training.attribute_scores import POSE, SCORED, disentanglement, with_attribute
 from training.glance_measures import SIZE, Sight, angle, errors
 from training.studio.factors import StudioFactors
 from training.studio.shot import Shot
@@ -73,12 +73,6 @@ def test_one_attribute_is_taken_and_all_else_kept(model, truth):
         assert np.array_equal(taken.codes[name], other.codes[name])
     turned = with_attribute(truth, POSE, other)
     assert turned.camera == truth.camera.replace(yaw=-30, pitch=10)
-
-
-def test_moves_are_shares_of_the_way():
-    before, goal = {"light": np.zeros((2, 3))}, {"light": np.array([[1.0, 0, 0], [0, 4, 0]])}
-    after = {"light": np.array([[0.5, 7, 7], [0, 4, 0]])}
-    assert moves(before, after, goal)["light"] == pytest.approx([0.5, 1.0])
 
 
 def scores_of(leak):
