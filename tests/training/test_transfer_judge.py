@@ -9,7 +9,7 @@ from faceeditor.faces.layout import EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
 from faceeditor.models.bundle import load_model
 from tests.drawn_portrait import head
 from training.attribute_scores import ATTRIBUTES, POSE, drawn, with_attribute
-from training.transfer_judge import PATCHES, TransferJudge, moved, patches, shares
+from training.transfer_judge import PATCHES, TransferJudge, missed, moved, patches, shares
 
 FLAT = {name: np.zeros((2, 2)) for name in ATTRIBUTES}
 
@@ -68,6 +68,13 @@ def test_it_sees_which_attribute_was_taken(model, pair, what):
     found = shares(what, before, after, goal)
     assert found[what] > 0.6
     assert max(value for name, value in found.items() if name != what) < 0.4
+
+
+def test_the_bar_is_missed_by_what_moves_too_little_and_what_should_stay():
+    good = {what: {name: 0.8 if name == what else 0.15 for name in ATTRIBUTES} for what in ATTRIBUTES}
+    assert missed(good) == []
+    assert missed(good | {SKIN: good[SKIN] | {SKIN: 0.79}}) == ["skin: skin 0.790"]
+    assert missed(good | {HAIR: good[HAIR] | {LIGHT: 0.16}}) == ["hair: light 0.160"]
 
 
 class CodesThemselves:
