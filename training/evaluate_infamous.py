@@ -177,7 +177,7 @@ def figures(trial: Trial, model: FittableModel, codes: Codes, gains: Gains, like
         measured = compare(picture(drawn), shot)
         assert shot.truth is not None
         both = np.isfinite(frame.depth) & np.isfinite(shot.truth.depth) & (frame.alpha > 0.5)
-        off = (frame.depth - shot.truth.depth)[both]
+        off = frame.depth[both] - shot.truth.depth[both]
         true, seen = (likeness.codes(one, shot) for one in (shot.picture_srgb, drawn))
         found |= {
             f"{name}_psnr": measured["psnr_head_and_rim"],
