@@ -85,7 +85,7 @@ def _part(maker: HeadMaker, style: str | None, random: np.random.Generator) -> t
     surface, _ = maker.sampler.known(Shape.of(vertices, faces, facial), random)
     points = surface.on(vertices, faces)
     moved = [surface.on(maker.mesh(code, rest, style)[0], faces) - points for code in np.eye(DIMS[IDENTITY])]
-    return maker.sampler.own(points), np.stack(moved, axis=1) / maker.config.unit
+    return maker.sampler.own(points).astype(np.float64), np.stack(moved, axis=1) / maker.config.unit
 
 
 def _seen_by(points: Tensor, side: int) -> sparse.csr_matrix:
@@ -103,8 +103,8 @@ def _stiffness(kept: NDArray[np.integer], side: int) -> sparse.csr_matrix:
     total = sparse.csr_matrix((len(kept), len(kept)))
     for axis in range(3):
         for cost, pattern in ((BENDING, (1, -2, 1)), (STRETCHING, (-1, 1))):
-            rows = np.moveaxis(table, axis, -1)
-            rows = np.lib.stride_tricks.sliding_window_view(rows, len(pattern), axis=-1).reshape(-1, len(pattern))
+            along = np.moveaxis(table, axis, -1)
+            rows = np.lib.stride_tricks.sliding_window_view(along, len(pattern), axis=-1).reshape(-1, len(pattern))
             rows = rows[(rows >= 0).all(1)]
             where = (np.repeat(np.arange(len(rows)), len(pattern)), rows.ravel())
             differences = sparse.csr_matrix((np.tile(pattern, len(rows)), where), shape=(len(rows), len(kept)))
@@ -127,4 +127,4 @@ def _owners(kept: NDArray[np.integer], side: int) -> NDArray[np.int32]:
     without[kept] = False
     cube = (side, side, side)
     nearest = distance_transform_edt(without.reshape(cube), return_distances=False, return_indices=True)
-    return number[np.ravel_multi_index(tuple(nearest.reshape(3, -1)), cube)]
+    return np.asarray(number[np.ravel_multi_index(tuple(nearest.reshape(3, -1)), cube)])

@@ -18,6 +18,8 @@ from faceeditor.models.triplane import TriplaneHead
 
 TOGETHER: Final = 16
 """Heads whose planes are made at once."""
+AT_ONCE: Final = 256
+"""Points whose motion by all modes is held at once."""
 SMALL: Final = 0.05
 """The change of an identity component by which its effect on the planes is measured."""
 
@@ -67,7 +69,7 @@ class RowMaker:
         warp = self._model.warp
         if warp is None:
             return by_rest.new_zeros(len(mean), len(self._moving))
-        parts = zip(mean.split(TOGETHER * TOGETHER), by_rest.split(TOGETHER * TOGETHER), strict=True)
+        parts = zip(torch.split(mean, AT_ONCE), torch.split(by_rest, AT_ONCE), strict=True)
         return -torch.cat([warp.along(*part)[:, self._moving] for part in parts])
 
     @torch.no_grad()

@@ -247,7 +247,8 @@ class TriplaneHead(nn.Module):
         all_ = heard.reshape(-1, heard.shape[-1])
         _, which = torch.unique(all_.detach(), dim=0, return_inverse=True)
         firsts = torch.stack([torch.nonzero(which == number)[0, 0] for number in range(int(which.max()) + 1)])
-        return as_rows(self.generator(all_[firsts]))[which].unflatten(0, heard.shape[:-1])
+        rows = as_rows(self.generator(all_[firsts]))[which]
+        return rows.reshape(*heard.shape[:-1], *rows.shape[1:])
 
     @property
     def heard(self) -> slice:
