@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 import trimesh
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from faceeditor.models.triplane_deformation import Deformation
 from training.loop import Losses
 from training.studio.assets import HAIR_STYLES
 from training.studio.factors import expression_code
-from training.triplane_sampling import LOOSE, Heads
+from training.triplane_sampling import LOOSE, Heads, read_known, write_known
 from training.triplane_scans import REST, HeadMaker
 
 BLENDSHAPE_FILE: Final = "blendshapes.npz"
@@ -62,21 +61,12 @@ def known_blendshapes(maker: HeadMaker, seed: int = 0) -> Heads:
 
 def read_blendshapes(folder: Path) -> dict[str, Tensor] | None:
     """What is stored beside the heads of a ``folder``; ``None`` for heads that no studio made."""
-    path = folder / BLENDSHAPE_FILE
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
+    return read_known(folder / BLENDSHAPE_FILE)
 
 
 def write_blendshapes(maker: HeadMaker, folder: Path) -> None:
     """Stores :func:`known_blendshapes` beside the heads of a ``folder``, if they are not there."""
-    path = folder / BLENDSHAPE_FILE
-    if path.exists():
-        return
-    beside = path.with_suffix(".new.npz")
-    np.savez(beside, allow_pickle=False, **known_blendshapes(maker))
-    beside.replace(path)
+    write_known(folder / BLENDSHAPE_FILE, lambda: known_blendshapes(maker))
 
 
 def _part(

@@ -18,7 +18,7 @@ from faceeditor.faces.layout import DIMS, IDENTITY
 from faceeditor.models.triplane_warp import REACH, Warp, spline
 from training.studio.assets import HAIR_STYLES
 from training.studio.factors import expression_code
-from training.triplane_sampling import Heads, Shape
+from training.triplane_sampling import Heads, Shape, read_known, write_known
 from training.triplane_scans import REST, HeadMaker
 
 PEOPLE_FILE: Final = "people.npz"
@@ -41,21 +41,12 @@ def known_people(maker: HeadMaker, seed: int = 0) -> Heads:
 
 def read_people(folder: Path) -> dict[str, Tensor] | None:
     """What is stored beside the heads of a ``folder``; ``None`` for heads that no studio made."""
-    path = folder / PEOPLE_FILE
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
+    return read_known(folder / PEOPLE_FILE)
 
 
 def write_people(maker: HeadMaker, folder: Path) -> None:
     """Stores :func:`known_people` beside the heads of a ``folder``, if they are not there."""
-    path = folder / PEOPLE_FILE
-    if path.exists():
-        return
-    beside = path.with_suffix(".new.npz")
-    np.savez(beside, allow_pickle=False, **known_people(maker))
-    beside.replace(path)
+    write_known(folder / PEOPLE_FILE, lambda: known_people(maker))
 
 
 def fitted_warp(points: Tensor, offsets: Tensor, dims: int, side: int, modes: int) -> Warp:

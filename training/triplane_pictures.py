@@ -96,7 +96,7 @@ def main(
     out: Annotated[Path, typer.Option(help="the folder of the pictures")],
     bundle: Annotated[str, typer.Option(help="name or folder of the bundle")] = "triplane-studio",
     data: Annotated[Path, typer.Option(help="the studio's data folder")] = Path("../shared/data"),
-    hair: Annotated[Path, typer.Option(help="folder of the shells of hair; made there if missing")] = Path("runs/heads"),
+    hair: Annotated[Path, typer.Option(help="folder of the shells of hair, made if missing")] = Path("runs/heads"),
     count: Annotated[int, typer.Option(help="held-out heads")] = 4,
     ablation: Annotated[list[str] | None, typer.Option(help="a bundle of an ablation; may be repeated")] = None,
 ) -> None:

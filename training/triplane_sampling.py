@@ -2,6 +2,7 @@
 points that correspond (section 5.1.2 of the thesis).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -256,4 +257,21 @@ def store(heads: list[Heads], path: Path) -> None:
     beside = path.with_suffix(".new.npz")
     arrays: dict[str, Any] = {name: np.stack([head[name] for head in heads]) for name in heads[0]}
     np.savez(beside, **{name: a if a.dtype == np.int8 else a.astype(np.float32) for name, a in arrays.items()})
+    beside.replace(path)
+
+
+def read_known(path: Path) -> dict[str, torch.Tensor] | None:
+    """The tables of :func:`write_known`, ``None`` where there are none."""
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return {name: torch.from_numpy(file[name]) for name in file.files}
+
+
+def write_known(path: Path, make: Callable[[], Heads]) -> None:
+    """Stores tables that ``make`` makes, if they are not there."""
+    if path.exists():
+        return
+    beside = path.with_suffix(".new.npz")
+    np.savez(beside, allow_pickle=False, **make())
     beside.replace(path)
