@@ -184,8 +184,21 @@ class Document:
         self.execute(label, self._gallery.having({**self._gallery.faces, **added}, next(iter(added), self.current)))
         return tuple(added)
 
-    def replace(self, face_id: FaceId, face: Face, label: str, merge: object = None, *, select: bool = True) -> None:
-        """Puts an edited face in the place of an old one, and makes it current unless told not to ``select`` it."""
+    def replace(
+        self,
+        face_id: FaceId,
+        face: Face,
+        label: str,
+        merge: object = None,
+        *,
+        select: bool = True,
+        start: Face | None = None,
+    ) -> None:
+        """Puts an edited face in the place of an old one, and makes it current unless told not to ``select`` it.
+        ``start`` is taken for how the face started, from then on.
+        """
+        if start is not None:
+            self._originals[face_id] = start
         key, current = None if merge is None else (face_id, merge), face_id if select else self.current
         self.execute(label, self._gallery.having({**self._gallery.faces, face_id: face}, current), key)
 
@@ -223,11 +236,6 @@ class Document:
     def select(self, face_id: FaceId) -> None:
         """Makes a face current; not a step."""
         self._show(self._gallery.having(self._gallery.faces, face_id))
-
-    def start_at(self, face_id: FaceId, face: Face) -> None:
-        """Takes ``face`` for how the face started."""
-        self._originals[face_id] = face
-        self.face_changed.emit(face_id)
 
     def populate(self, faces: Iterable[Face]) -> tuple[FaceId, ...]:
         """Appends faces that count as saved, without a step: a sample gallery at first start.

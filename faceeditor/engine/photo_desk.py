@@ -171,8 +171,8 @@ class PhotoDesk(ABC):
         face = controls.carried(edited, edited.origin.codes or edited.codes, told, self.spaces(told.model))
         origin = replace(face.origin, source=edited.origin.source)
         face = face.replace(name=edited.name, notes=edited.notes, origin=origin)
-        self.document.replace(face_id, face, label, merge, select=False)
-        self.document.start_at(face_id, told.replace(name=edited.name, origin=origin))
+        start = told.replace(name=edited.name, origin=origin)
+        self.document.replace(face_id, face, label, merge, select=False, start=start)
 
 
 _AT_FIRST_SIGHT: Final = "at first sight"

@@ -13,6 +13,9 @@ import torch
 LATE: Final = (
     "torch._dynamo",
     "torch._decomp.decompositions_for_jvp",
+    "faceeditor.fitting.portrait",
+    "faceeditor.fitting.glance",
+    "faceeditor.fitting.settling",
     "faceeditor.fitting.photo",
     "faceeditor.fitting.scan_fit",
     "faceeditor.engine.scans",

@@ -48,8 +48,7 @@ class AdvancedSection(Section):
         self._codes = (codes, starts)
         space = self.box.currentData()
         for index, row in enumerate(self._rows):
-            row.show_start(float(starts[space][index]))
-            row.show_value(float(codes[space][index]))
+            row.show_value(float(codes[space][index]), float(starts[space][index]))
 
     def _rebuild(self) -> None:
         self.clear()

@@ -76,9 +76,7 @@ class Inspector(QWidget):
         starts, self._start = starts or start is not self._start, start
         for key, (row, part) in self._sliders.items():
             space = self._spaces[part.space]
-            if starts:
-                row.show_start(controls.read(start, space, part))
-            row.show_value(controls.read(face, space, part))
+            row.show_value(controls.read(face, space, part), controls.read(start, space, part) if starts else None)
             if key in self._switches:
                 self._switches[key].show_value(row.value)
         for choice_row in self._choices.values():
@@ -96,9 +94,7 @@ class Inspector(QWidget):
         """Show where the camera stands."""
         for row in self._camera_rows:
             name = row.control.key.partition(".")[2]
-            if start is not None:
-                row.show_start(getattr(start.camera, name))
-            row.show_value(getattr(camera, name))
+            row.show_value(getattr(camera, name), None if start is None else getattr(start.camera, name))
         self._camera_section.show_changes()
 
     def finish_building(self) -> None:

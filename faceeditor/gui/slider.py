@@ -200,17 +200,14 @@ class SliderRow(QWidget):
         """Whether it stands elsewhere than it started."""
         return abs(self._value - self._start) > 1e-3 * max(self.control.high - self.control.low, 1e-9)
 
-    def show_value(self, value: float) -> None:
-        """Show what the face says; tells nobody."""
-        if value != self._value:
+    def show_value(self, value: float, start: float | None = None) -> None:
+        """Show what the face says, and where it started if that is told; tells nobody."""
+        moved = start is not None and start != self._start
+        if start is not None and moved:
+            self._start = start
+            self.track.show_start(start)
+        if moved or value != self._value:
             self._show(value)
-
-    def show_start(self, value: float) -> None:
-        """Show where the face started."""
-        if value != self._start:
-            self._start = value
-            self.track.show_start(value)
-            self._show(self._value)
 
     def matches(self, words: list[str]) -> bool:
         """Whether label or key hold all ``words`` (lower case)."""

@@ -50,9 +50,9 @@ def fit(qtbot, window, path):
     assert dialog.ready, dialog.says.text()
     dialog.quality.setCurrentIndex(dialog.quality.findData("draft"))
     QTest.mouseClick(dialog.fit, LEFT)
-    qtbot.waitUntil(lambda: document[face] is not seen, timeout=600_000)
+    qtbot.waitUntil(lambda: len(document.history) == steps + 2, timeout=600_000)
     assert document.current == face
-    assert len(document.history) == steps + 2
+    assert document[face] is not seen
     assert document[face].origin.figures["psnr"] > 15
     window.activateWindow()  # Xvfb has no window manager that would do it when the dialog closes
     qtbot.waitActive(window)

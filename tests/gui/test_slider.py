@@ -99,8 +99,7 @@ def test_arrow_keys_move_by_a_hundredth(row):
 
 def test_showing_a_value_tells_nobody_and_marks_a_change(qtbot, row):
     with qtbot.assertNotEmitted(row.moved):
-        row.show_start(0.2)
-        row.show_value(0.2)
+        row.show_value(0.2, start=0.2)
         assert not row.changed
         row.show_value(0.6)
     assert row.changed
