@@ -7,7 +7,6 @@ parts of 100 scans for ``training.train_imface paper --scans FOLDER``; parts tha
 
 import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -35,6 +34,7 @@ from training.facescape import (
     read_vertices,
 )
 from training.imface_scans import OF_A_PART, part_path, store
+from training.processes import pool
 from training.studio.wrinkles import wrinkled
 
 NOSE_TIP_PLACE: Final = (0.0, 0.0, 0.09)
@@ -161,9 +161,9 @@ def write_scans(
     maker.sampler.write(out / TEMPLATE_FILE)
     models = [model for person, own in everyone.items() if held_out(person) == held for model in own]
     neutrals = {person: own[0].path for person, own in everyone.items()}
-    with ProcessPoolExecutor(processes) as pool:
+    with pool(processes) as workers:
         done = [
-            pool.submit(maker.write_part, models[start : start + OF_A_PART], neutrals, part_path(out, part))
+            workers.submit(maker.write_part, models[start : start + OF_A_PART], neutrals, part_path(out, part))
             for part, start in enumerate(range(0, len(models), OF_A_PART))
         ]
         for part in done:

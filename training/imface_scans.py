@@ -5,7 +5,6 @@ there already are kept. A part holds as many identities as scans, drawn by the p
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from faceeditor.faces.scan import Scan
 from faceeditor.models.imface import ImFaceConfig
 from training.face_sampler import Corners, FaceSampler, Floats, Scans
+from training.processes import pool
 from training.studio.factors import StudioFactors
 from training.studio.head import HeadModel
 from training.studio.sampling import sample_expression, sample_identity
@@ -138,8 +138,8 @@ def write_part(data: Path, out: Path, part: int, first_seed: int = 0) -> None:
 def make_parts(data: Path, out: Path, parts: int, processes: int, first_seed: int = 0) -> None:
     """Writes ``parts`` parts to ``out``, several at once."""
     out.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(processes) as pool:
-        for done in [pool.submit(write_part, data, out, part, first_seed) for part in range(parts)]:
+    with pool(processes) as workers:
+        for done in [workers.submit(write_part, data, out, part, first_seed) for part in range(parts)]:
             done.result()
 
 

@@ -8,7 +8,6 @@ is no scan. What any of the cameras all around sees past is outside, all else in
 
 import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +27,7 @@ from training.facescape_scans import NOSE_TIP_PLACE
 from training.imface_scans import part_path
 from training.nphm_data import HELD_OUT, NOSE_TIP, Floats, Ints, Mesh, Person, people, read_mesh, read_registration
 from training.nphm_throat import beheaded
+from training.processes import pool
 from training.triplane_sampling import OF_A_PART, Counts, Heads, HeadSampler, Shape, store
 from training.triplane_scans import MOBILE
 
@@ -161,8 +161,8 @@ def write_heads(
     maker = NphmMaker.of(trained or chosen, counts._replace(expressions=most))
     out.mkdir(parents=True, exist_ok=True)
     parts = [chosen[start : start + OF_A_PART] for start in range(0, len(chosen), OF_A_PART)]
-    with ProcessPoolExecutor(processes) as pool:
-        done = [pool.submit(maker.write_part, part, part_path(out, number)) for number, part in enumerate(parts)]
+    with pool(processes) as workers:
+        done = [workers.submit(maker.write_part, part, part_path(out, number)) for number, part in enumerate(parts)]
         if not sum(part.result() for part in done):
             raise UserError(f"Nobody in {root} can be used; what is wrong with each is told above.")
 

@@ -6,7 +6,6 @@ parts that are already there are kept, so that a stopped run goes on.
 
 import argparse
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,6 +23,7 @@ from faceeditor.faces.latents import Code, as_code
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS, HAIR_STYLES
 from faceeditor.fitting.alignment import upright
 from faceeditor.rendering.colour import linear_to_srgb, srgb8_to_linear
+from training.processes import pool
 
 SIDE: Final = 256
 """Pixels of a shot's side."""
@@ -208,8 +208,8 @@ def capture(data: Path, out: Path, parts: range, seed: int, processes: int) -> N
     """Takes those ``parts`` that are not in ``out`` yet, in ``processes`` processes at a time; the same for a seed."""
     out.mkdir(parents=True, exist_ok=True)
     missing = [part for part in parts if not (out / f"shots-{part:03d}.npz").exists()]
-    with ProcessPoolExecutor(processes) as pool:
-        for task in [pool.submit(_capture_part, data, out, part, seed) for part in missing]:
+    with pool(processes) as workers:
+        for task in [workers.submit(_capture_part, data, out, part, seed) for part in missing]:
             task.result()
 
 

@@ -5,7 +5,6 @@ there already are kept.
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from faceeditor.models.triplane import TriplaneConfig
 from faceeditor.rendering.normal_maps import Ball
 from faceeditor.rendering.raster import Rasteriser
 from training.imface_scans import HELD_OUT_SEED, part_path
+from training.processes import pool
 from training.studio.assets import HAIR_STYLES, Assets
 from training.studio.factors import expression_code
 from training.studio.head import HeadModel
@@ -202,8 +202,8 @@ def make_parts(data: Path, out: Path, parts: int, processes: int, first_seed: in
     """Writes ``parts`` parts to ``out``, several at once."""
     out.mkdir(parents=True, exist_ok=True)
     studio_maker(data, out).shells  # noqa: B018  (made once, before all processes want them)
-    with ProcessPoolExecutor(processes) as pool:
-        for done in [pool.submit(write_part, data, out, part, first_seed) for part in range(parts)]:
+    with pool(processes) as workers:
+        for done in [workers.submit(write_part, data, out, part, first_seed) for part in range(parts)]:
             done.result()
 
 
