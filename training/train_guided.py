@@ -141,7 +141,7 @@ def train(
     template = load_model("template-studio")
     model = Start(data, config.atlas, config.tile).model(template, config.features, config.hidden, config.finish)
     if start:
-        model.load_state_dict({key: value.float() for key, value in read_bundle(start).tensors.items()})
+        model.load_stored(read_bundle(start).tensors)
     batches = studio_batches(data, config.size, config.batch, config.loop.seed, config.workers)
     step = Step(model, config)
     loop = Loop(
@@ -158,7 +158,7 @@ def train(
         architecture="guided",
         configuration=model.config.to_json(),
         training={"data": "studio", "configuration": name, "steps": loop.step, "hours": round(loop.seconds / 3600, 2)},
-        tensors=dict(model.state_dict()),
+        tensors=model.stored(),
         spaces=make_spaces(template, config.loop.seed),
     )
 

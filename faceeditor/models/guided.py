@@ -27,7 +27,7 @@ from faceeditor.models.contract import Drawing, Frame, Quality, Refinement, Surf
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.models.proxy import Geometry, Proxy, Sheet
 from faceeditor.rendering import rays, volume
-from faceeditor.rendering.colour import linear_to_srgb8
+from faceeditor.rendering.colour import linear_to_srgb8, srgb8_to_linear
 from faceeditor.rendering.raster import Ints
 
 Tensors = Mapping[str, torch.Tensor]
@@ -43,6 +43,8 @@ MOVING: Final = ("offsets", "strand_offsets")
 CLEAREST: Final = 1e-6
 MARGIN: Final = 4
 """Pixels around what rays meet that the finishing network draws too."""
+SKINS, SKINS_SRGB8 = "appearance.skins", "appearance.skins_srgb8"
+"""The skins' albedos among the weights, and as bundles store them: in 8 bits sRGB, of which half a step is not seen."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,26 @@ class GuidedHead(nn.Module):
         config = GuidedConfig.from_json(bundle.configuration)
         model = cls(config, Proxy(load_model(config.template, device), config.appearance.sheet))
         try:
-            model.load_state_dict({name: value.float() for name, value in bundle.tensors.items()})
+            model.load_stored(bundle.tensors)
         except RuntimeError as error:
             raise misfit(bundle) from error
         model.name, model.spaces = bundle.name, bundle.spaces
         model.to(device).eval().requires_grad_(False)
         model.show_opacity()
         return model
+
+    def stored(self) -> dict[str, torch.Tensor]:
+        """The tensors of the bundle that :meth:`load_stored` reads back."""
+        weights = dict(self.state_dict())
+        skins = weights.pop(SKINS).detach().cpu().numpy()
+        return {**weights, SKINS_SRGB8: torch.from_numpy(linear_to_srgb8(skins))}
+
+    def load_stored(self, stored: Tensors) -> None:
+        """Takes over the tensors of a bundle. Raises ``RuntimeError`` when they do not fit."""
+        weights = dict(stored)
+        if SKINS_SRGB8 in weights:
+            weights[SKINS] = torch.from_numpy(srgb8_to_linear(weights.pop(SKINS_SRGB8).numpy()))
+        self.load_state_dict({name: value.float() for name, value in weights.items()})
 
     def show_opacity(self) -> None:
         """Tells the proxy where its cards are clear; to be called when the weights have changed."""

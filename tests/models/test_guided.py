@@ -81,6 +81,19 @@ def test_it_can_draw_be_fitted_and_give_meshes(model):
     assert {name: space.dims for name, space in model.spaces.items()} == DIMS
 
 
+def test_skins_are_stored_in_eight_bits_that_are_not_seen(model):
+    exact = 0.3 + 0.3 * torch.rand(model.appearance.skins.shape, generator=torch.Generator().manual_seed(0))
+    drawn, codes = [], person(model, 3)
+    other = GuidedHead.from_bundle(read_bundle(resource_path("models", "guided-studio")), torch.device("cpu"))
+    for load in (lambda: other.appearance.skins.copy_(exact), lambda: other.load_stored(other.stored())):
+        load()
+        other._looks.clear()
+        drawn.append(other.render(codes, Camera(yaw=15), SIZE).over().astype(float))
+    assert other.stored()["appearance.skins_srgb8"].dtype == torch.uint8
+    assert 0 < np.square(drawn[0] - drawn[1]).mean() < 0.65, "50 dB"
+    assert np.abs(drawn[0] - drawn[1]).max() <= 2
+
+
 @pytest.mark.parametrize("quality", list(Quality))
 @pytest.mark.parametrize("size", [33, 96])
 @pytest.mark.parametrize("style", [None, STYLE])
