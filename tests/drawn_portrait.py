@@ -5,9 +5,10 @@ import numpy as np
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.latents import as_code
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, HAIR, HAIR_STYLES, IDENTITY, LIGHT
-from faceeditor.fitting.easel import neutral_codes, tensors, without_hair
+from faceeditor.fitting.easel import neutral_codes, without_hair
 from faceeditor.fitting.hair_look import strands_of
 from faceeditor.fitting.portrait import Portrait
+from faceeditor.models.layers import tensors
 from faceeditor.models.portrait import STYLES
 
 SIZE = 192

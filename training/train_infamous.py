@@ -90,7 +90,7 @@ class People:
     def geometry(self, group: int) -> Geometry:
         """The template as a group shows it."""
         codes = self.pictures.picture(group * VIEWS).codes
-        return self._geometries.get(group, lambda: self.model.geometry(codes, {}))
+        return self._geometries.get(group, lambda: self.model.proxy.of_face(codes, {}))
 
     def ids(self, pictured: Pictured) -> Ids:
         """The triangles (layers, S, S) that the rays of a picture meet, as a rasteriser tells them."""

@@ -28,10 +28,11 @@ from faceeditor.faces.layout import (
     SKIN,
     SKIN_TINT,
 )
-from faceeditor.fitting.easel import Codes, Gains, tensors
+from faceeditor.fitting.easel import Codes, Gains
 from faceeditor.fitting.placing import EXACT, LIVELINESS, LOOSENESS, UNSEEN, extent
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import FittableModel
+from faceeditor.models.layers import tensors
 from faceeditor.rendering.colour import linear_to_srgb_torch
 
 Tensor = torch.Tensor

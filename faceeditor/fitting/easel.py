@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from faceeditor.faces.camera import Camera
@@ -33,11 +32,6 @@ class Easel:
         self.tick()
         frame = self.model.render(codes, self.camera, self.target.size, Quality.MOVING, gains or None)
         return frame.rgb_linear, frame.alpha
-
-
-def tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
-    """The same as float32 tensors."""
-    return {name: torch.tensor(np.array(values, np.float32)) for name, values in arrays.items()}
 
 
 def neutral_codes(model: FittableModel) -> Codes:

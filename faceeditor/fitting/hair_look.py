@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from faceeditor.faces import landmarks as points
 from faceeditor.faces.layout import HAIR, HAIR_COLOUR, HAIR_STYLES
-from faceeditor.fitting.easel import Codes, Easel, Gains, Region, one_of, tensors, with_part, without_hair
+from faceeditor.fitting.easel import Codes, Easel, Gains, Region, one_of, with_part, without_hair
 from faceeditor.fitting.hair_volume import CENTRE, HEAD, Fringe, Volume
 from faceeditor.fitting.target import Floats, Target
 from faceeditor.models.appearance import components
 from faceeditor.models.contract import Surface
+from faceeditor.models.layers import tensors
 from faceeditor.rendering.colour import linear_to_srgb
 
 Floats64 = NDArray[np.float64]

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from faceeditor.fitting.descent import Descent
-from faceeditor.fitting.easel import Codes, Gains, tensors
+from faceeditor.fitting.easel import Codes, Gains
 from faceeditor.models.contract import OwnCodesModel
+from faceeditor.models.layers import tensors
 
 RATE: Final = 0.03
 """Adam's steps."""

@@ -18,11 +18,12 @@ from scipy.ndimage import gaussian_filter, minimum_filter
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Codes
 from faceeditor.fitting.atlas import Atlas, filled, sampled, splatted
-from faceeditor.fitting.easel import Gains, tensors, without_hair
+from faceeditor.fitting.easel import Gains, without_hair
 from faceeditor.fitting.hair_look import strands_of
 from faceeditor.fitting.target import Floats, Target
 from faceeditor.models.appearance import around_skull
 from faceeditor.models.contract import FittableModel, Frame, Quality
+from faceeditor.models.layers import tensors
 
 ALBEDO_GAIN: Final = "albedo_gain"
 HAIR_GAIN: Final = "hair_gain"

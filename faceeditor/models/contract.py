@@ -230,6 +230,14 @@ CAPABILITIES: dict[str, type] = {
 }
 """The names that ``faceeditor info`` prints."""
 
+    def frame(self) -> Frame:
+        """The same as arrays."""
+        return Frame(
+            rgb_linear=self.rgb_linear.permute(1, 2, 0).contiguous().cpu().numpy(),
+            alpha=self.alpha.contiguous().cpu().numpy(),
+            depth=self.depth.contiguous().cpu().numpy(),
+        )
+
 
 def capabilities(model: object) -> tuple[str, ...]:
     """Which capabilities ``model`` has."""

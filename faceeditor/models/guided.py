@@ -24,6 +24,7 @@ from faceeditor.faces.mesh import Mesh
 from faceeditor.models.appearance import Appearance, AppearanceConfig, Look, Samples
 from faceeditor.models.bundle import Bundle, load_model, misfit
 from faceeditor.models.contract import Drawing, Frame, Quality, Refinement, Surface
+from faceeditor.models.layers import tensors
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.models.proxy import Geometry, Proxy, Sheet
 from faceeditor.rendering import rays, volume
@@ -38,8 +39,6 @@ STRANDS: Final = (0.2, 0.8, 0.6, 0.4)
 """The opacities that the four rays of a pixel ask of a strand, by row and column: a fringe thins out in quarters."""
 OUTLINE: Final = 12.0
 """Optical depth per unit of signed distance to the outline of a strand, in units of its opacity."""
-MOVING: Final = ("offsets", "strand_offsets")
-"""The refinements that move points."""
 CLEAREST: Final = 1e-6
 MARGIN: Final = 4
 """Pixels around what rays meet that the finishing network draws too."""
@@ -133,7 +132,6 @@ class GuidedHead(nn.Module):
         self.proxy = proxy
         self.appearance = Appearance(config.appearance)
         self.finish = Finish(config.appearance.features, config.finish)
-        self._geometries: Memo[Geometry] = Memo(4)
         self._looks: Memo[tuple[Refinement | None, Look]] = Memo(4)
 
     @classmethod
@@ -273,17 +271,13 @@ class GuidedHead(nn.Module):
     ) -> Drawing:
         """See :meth:`faceeditor.models.contract.FittableModel.draw`."""
         extra = refinement or {}
-        geometry = self._geometry(codes, extra)
+        geometry = self.proxy.of_face(codes, extra)
         look = self.appearance.look(codes[SKIN], codes[HAIR], extra.get("albedo_gain"), extra.get("hair_gain"))
         return self._drawn(geometry, look, codes, camera, size, rays_a_side)
 
     def surface(self, codes: Tensors, refinement: Tensors | None = None) -> Surface:
         """See :meth:`faceeditor.models.contract.FittableModel.surface`."""
-        return self.proxy.surface(self._geometry(codes, refinement or {}))
-
-    def _geometry(self, codes: Tensors, refinement: Tensors) -> Geometry:
-        moved = {name: refinement[name] for name in MOVING if name in refinement}
-        return self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], **moved)
+        return self.proxy.surface(self.proxy.of_face(codes, refinement or {}))
 
     def _drawn(
         self, geometry: Geometry, look: Look, codes: Tensors, camera: Camera, size: int, rays_a_side: int
@@ -310,9 +304,6 @@ class GuidedHead(nn.Module):
         """Where the weights lie."""
         return self.appearance.material.device
 
-    def _tensor(self, array: Any) -> torch.Tensor:
-        return torch.as_tensor(np.array(array, np.float32), device=self.device)
-
     @torch.inference_mode()
     def render(
         self,
@@ -323,27 +314,17 @@ class GuidedHead(nn.Module):
         refinement: Refinement | None = None,
     ) -> Frame:
         """See :meth:`faceeditor.models.contract.RadianceModel.render`."""
-        tensors = {name: self._tensor(code) for name, code in codes.items()}
-        extra = {name: self._tensor(value) for name, value in (refinement or {}).items()}
-        shape = (codes[IDENTITY], codes[EXPRESSION], codes[HAIR])
-        geometry = self._geometries.get(
-            fingerprint([*shape, *((refinement or {}).get(name) for name in MOVING)]),
-            lambda: self._geometry(tensors, extra),
-        )
+        own, extra = tensors(codes, self.device), tensors(refinement or {}, self.device)
+        geometry = self.proxy.known_face(codes, refinement or {})
         _, look = self._looks.get(
             (fingerprint([codes[SKIN], codes[HAIR]]), id(refinement)),
             lambda: (
                 refinement,
-                self.appearance.look(tensors[SKIN], tensors[HAIR], extra.get("albedo_gain"), extra.get("hair_gain")),
+                self.appearance.look(own[SKIN], own[HAIR], extra.get("albedo_gain"), extra.get("hair_gain")),
             ),
         )
         rays_a_side = FINE if quality is Quality.FULL else 1
-        drawing = self._drawn(geometry, look, tensors, camera, size, rays_a_side)
-        return Frame(
-            rgb_linear=drawing.rgb_linear.permute(1, 2, 0).cpu().numpy(),
-            alpha=drawing.alpha.cpu().numpy(),
-            depth=drawing.depth.cpu().numpy(),
-        )
+        return self._drawn(geometry, look, own, camera, size, rays_a_side).frame()
 
     @torch.inference_mode()
     def mesh(
@@ -356,14 +337,14 @@ class GuidedHead(nn.Module):
         quality: Quality = Quality.FULL,
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.MeshModel.mesh`: the template's opaque parts, by render vertices."""
-        template, extra = self.proxy.template, {k: self._tensor(v) for k, v in (refinement or {}).items()}
-        tensors = {name: self._tensor(code) for name, code in codes.items()}
-        shape = template.vertices(tensors[IDENTITY][None], tensors[EXPRESSION][None])
+        template = self.proxy.template
+        own, extra = tensors(codes, self.device), tensors(refinement or {}, self.device)
+        shape = template.vertices(own[IDENTITY][None], own[EXPRESSION][None])
         shape = shape + extra["offsets"] if "offsets" in extra else shape
         render = template.render_vertex
         texture = None
         if textured:
-            look = self.appearance.look(tensors[SKIN], tensors[HAIR], extra.get("albedo_gain"))
+            look = self.appearance.look(own[SKIN], own[HAIR], extra.get("albedo_gain"))
             texture = linear_to_srgb8(look.head[0, :3].permute(1, 2, 0).cpu().numpy())
         return Mesh(
             vertices=shape[0, render].cpu().numpy(),

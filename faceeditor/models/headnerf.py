@@ -22,7 +22,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Codes, Space
 from faceeditor.faces.layout import EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
 from faceeditor.models.bundle import Bundle, load_model, misfit
-from faceeditor.models.contract import Frame, Quality, Refinement
+from faceeditor.models.contract import Drawing, Frame, Quality, Refinement
 from faceeditor.models.headnerf_config import HeadNerfConfig
 from faceeditor.models.headnerf_layers import NeuralRenderer, RadianceField
 from faceeditor.models.headnerf_prior import BoundDistance, TemplateDistance
@@ -299,8 +299,4 @@ def _frame(picture: Picture, size: int) -> Frame:
     rgba = resized(torch.cat([picture.rgb_linear, picture.alpha], dim=1))
     weight, depth = torch.split(resized(torch.cat([map.opacity, map.opacity * map.depth], dim=1)), 1, dim=1)
     depth = torch.where(weight > CLEAREST, depth / weight.clamp_min(CLEAREST), torch.inf)
-    return Frame(
-        rgb_linear=rgba[0, :3].permute(1, 2, 0).contiguous().cpu().numpy(),
-        alpha=rgba[0, 3].contiguous().cpu().numpy(),
-        depth=depth[0, 0].contiguous().cpu().numpy(),
-    )
+    return Drawing(rgb_linear=rgba[0, :3], alpha=rgba[0, 3], depth=depth[0, 0]).frame()

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,6 +27,7 @@ from faceeditor.models.infamous_config import InfamousConfig
 from faceeditor.models.infamous_guide import Crossings, Guide, Samples, crossings
 from faceeditor.models.infamous_hyper import Hypernetwork, Weights
 from faceeditor.models.infamous_layers import FaceColour, FaceShape, waves
+from faceeditor.models.layers import tensors
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.models.proxy import Geometry, Proxy
 from faceeditor.rendering import volume
@@ -41,8 +41,6 @@ CLEAREST: Final = 1e-6
 THETA, ALPHA, BETA = "theta", "alpha", "beta"
 OWN: Final = (THETA, ALPHA, BETA)
 """The refinements that are moves of a face's own codes."""
-MOVING: Final = ("offsets", "strand_offsets")
-"""The refinements that move points."""
 
 
 class FaceCodes(NamedTuple):
@@ -131,7 +129,6 @@ class Infamous(nn.Module):
         self.hyper["A_4"].silence(slice(config.colour, None))
         if config.known:
             self.hyper["S_6"].start_at_zero()
-        self._geometries: Memo[Geometry] = Memo(4)
         self._weights: Memo[Weights] = Memo(4)
 
     @classmethod
@@ -191,11 +188,6 @@ class Infamous(nn.Module):
         found: FaceCodes = self.from_studio({name: code[None] for name, code in codes.items()})
         return found._replace(**{name: getattr(found, name) + moves[name] for name in OWN if name in moves})
 
-    def geometry(self, codes: Mapping[str, Tensor], gains: Mapping[str, Tensor]) -> Geometry:
-        """The template of a face of ``codes`` (dims,)."""
-        moved = {name: gains[name] for name in MOVING if name in gains}
-        return self.proxy.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], **moved)
-
     def samples(
         self,
         geometry: Geometry,
@@ -249,11 +241,11 @@ class Infamous(nn.Module):
         """See :meth:`faceeditor.models.contract.FittableModel.draw`."""
         gains = refinement or {}
         face = self.face(self.own_codes(codes, gains))
-        return self._drawn(face, self.geometry(codes, gains), codes, gains, camera, size, rays_a_side)
+        return self._drawn(face, self.proxy.of_face(codes, gains), codes, gains, camera, size, rays_a_side)
 
     def surface(self, codes: Mapping[str, Tensor], refinement: Mapping[str, Tensor] | None = None) -> Surface:
         """See :meth:`faceeditor.models.contract.FittableModel.surface`."""
-        return self.proxy.surface(self.geometry(codes, refinement or {}))
+        return self.proxy.surface(self.proxy.of_face(codes, refinement or {}))
 
     @property
     def own_dims(self) -> dict[str, int]:
@@ -277,28 +269,16 @@ class Infamous(nn.Module):
         refinement: Refinement | None = None,
     ) -> Frame:
         """See :meth:`faceeditor.models.contract.RadianceModel.render`. A person's weights are predicted once."""
-        tensors = {name: self._tensor(code) for name, code in codes.items()}
         refined = refinement or {}
-        gains = {name: self._tensor(value) for name, value in refined.items()}
-        geometry = self._geometries.get(
-            fingerprint([*(codes[name] for name in (IDENTITY, EXPRESSION, HAIR)), *map(refined.get, MOVING)]),
-            lambda: self.geometry(tensors, gains),
-        )
-        own = self.own_codes(tensors, gains)
+        said, gains = tensors(codes, self.device), tensors(refined, self.device)
+        geometry = self.proxy.known_face(codes, refined)
+        own = self.own_codes(said, gains)
         weights = self._weights.get(
             fingerprint([*(codes[name] for name in (IDENTITY, SKIN, HAIR)), refined.get(THETA)]),
             lambda: self.hyper(own.theta),
         )
         rays_a_side = FINE if quality is Quality.FULL else 1
-        drawing = self._drawn(self.face(own, weights), geometry, tensors, gains, camera, size, rays_a_side)
-        return Frame(
-            rgb_linear=drawing.rgb_linear.permute(1, 2, 0).contiguous().cpu().numpy(),
-            alpha=drawing.alpha.cpu().numpy(),
-            depth=drawing.depth.cpu().numpy(),
-        )
-
-    def _tensor(self, array: object) -> Tensor:
-        return torch.as_tensor(np.array(array, np.float32), device=self.device)
+        return self._drawn(self.face(own, weights), geometry, said, gains, camera, size, rays_a_side).frame()
 
 
 def composited(found: Crossings, samples: Samples, colour: Tensor, depth: Tensor) -> Seen:

@@ -35,7 +35,7 @@ def draw_densely(
     model: Infamous, codes: Mapping[str, Tensor], camera: Camera, size: int, samples: int = SAMPLES
 ) -> Drawing:
     """The picture of a face of ``codes`` (dims,), of one ray a pixel with so many ``samples``."""
-    geometry = model.geometry(codes, {})
+    geometry = model.proxy.of_face(codes, {})
     pixels = torch.arange(size * size)
     origin, direction = rays.pixel_rays(camera, size, pixels)
     low, high = geometry.vertices.amin(0) - model.config.shell, geometry.vertices.amax(0) + model.config.shell

@@ -2,13 +2,22 @@
 
 import itertools
 import math
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from faceeditor.faces.layout import LIGHT_SHAPE
 from faceeditor.rendering.harmonics import BASIS_CONSTANTS, COSINE_LOBE
+
+
+def tensors(arrays: Mapping[str, NDArray[Any]], device: torch.device | None = None) -> dict[str, torch.Tensor]:
+    """The same arrays, any shapes, as float32 tensors of their own on ``device``."""
+    return {name: torch.as_tensor(np.array(values, np.float32), device=device) for name, values in arrays.items()}
 
 
 def reflected(light: torch.Tensor, normals: torch.Tensor, softness: torch.Tensor | float = 1.0) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The proxy surface that guides samples: the template's head and the cards of its hair and lashes, for given codes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,8 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.layout import HAIR_STYLES
-from faceeditor.models.contract import Surface
+from faceeditor.faces.latents import Codes
+from faceeditor.faces.layout import EXPRESSION, HAIR, HAIR_STYLES, IDENTITY
+from faceeditor.models.contract import Refinement, Surface
+from faceeditor.models.layers import tensors
+from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.models.template import Template
 from faceeditor.rendering.raster import Cards, Ints, Rasteriser, Scene
 from faceeditor.rendering.rasterisers import make_rasteriser
@@ -18,6 +22,8 @@ FAINTEST: Final = 0.02
 """A hair style with less weight than this is not drawn."""
 CLEAR: Final = 0.08
 """Rays pass where a card has less opacity than this: no ray asks for less than 0.2."""
+MOVING: Final = ("offsets", "strand_offsets")
+"""The refinements that move points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +84,29 @@ class Proxy:
         self._opacity: NDArray[np.uint8] = np.full((sheet.rows * sheet.tile, sheet.columns * sheet.tile), 255, np.uint8)
         self._topologies: dict[tuple[int, ...], Topology] = {}
         self._rasteriser: Rasteriser | None = None
+        self._faces: Memo[Geometry] = Memo(4)
 
     def show_opacity(self, opacity: torch.Tensor) -> None:
         """Takes the sheet's opacities (H, W), row 0 at the top: rays pass where a card is all but clear."""
         clear = opacity.detach().cpu().numpy() < CLEAR
         self._opacity = np.where(clear, 0, 255).astype(np.uint8)[::-1].copy()
         self._topologies.clear()
+        self._faces.clear()
+
+    def of_face(self, codes: Mapping[str, torch.Tensor], refinement: Mapping[str, torch.Tensor]) -> Geometry:
+        """The :meth:`geometry` of a face of ``codes`` (dims,), moved by its own ``refinement``."""
+        moved = {name: refinement[name] for name in MOVING if name in refinement}
+        return self.geometry(codes[IDENTITY], codes[EXPRESSION], codes[HAIR], **moved)
+
+    def known_face(self, codes: Codes, refinement: Refinement) -> Geometry:
+        """The same without gradients, made once for what is asked again and again."""
+        device = self.template.mean.device
+        shape = (codes[name] for name in (IDENTITY, EXPRESSION, HAIR))
+        moving = {name: refinement[name] for name in MOVING if name in refinement}
+        return self._faces.get(
+            fingerprint([*shape, *map(moving.get, MOVING)]),
+            lambda: self.of_face(tensors(codes, device), tensors(moving, device)),
+        )
 
     def geometry(
         self,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
-from faceeditor.fitting.easel import tensors
 from faceeditor.fitting.linear_landmarks import LinearLandmarks
 from faceeditor.models.bundle import load_model
+from faceeditor.models.layers import tensors
 from tests.drawn_portrait import head
 
 

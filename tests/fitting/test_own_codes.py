@@ -6,10 +6,10 @@ import torch
 
 from faceeditor.faces.camera import Camera
 from faceeditor.fitting.descent import Descent
-from faceeditor.fitting.easel import tensors
 from faceeditor.fitting.own_codes import own_codes
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import do_nothing
+from faceeditor.models.layers import tensors
 from tests.drawn_portrait import portrait_of
 from tests.tiny_infamous import TINY, codes_of, model_of
 

@@ -15,7 +15,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, HAIR, HAIR_STYLES, IDENTITY, LIGHT, LIGHT_SHAPE
 from faceeditor.fitting import atlas, hair_volume
-from faceeditor.fitting.easel import Easel, neutral_codes, tensors
+from faceeditor.fitting.easel import Easel, neutral_codes
 from faceeditor.fitting.first_look import first_look
 from faceeditor.fitting.measures import measure
 from faceeditor.fitting.photo import fit_photo
@@ -24,6 +24,7 @@ from faceeditor.fitting.portrait import analyse
 from faceeditor.fitting.progress import FitCancelled, FitProgress
 from faceeditor.fitting.target import Target
 from faceeditor.models.bundle import load_model
+from faceeditor.models.layers import tensors
 from faceeditor.rendering import harmonics
 from tests.drawn_portrait import BEHIND, head, portrait_of
 

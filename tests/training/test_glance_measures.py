@@ -9,8 +9,8 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.layout import EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
 from faceeditor.fitting import alignment
-from faceeditor.fitting.easel import tensors
 from faceeditor.models.bundle import load_model
+from faceeditor.models.layers import tensors
 from tests.drawn_portrait import head, portrait_of
 from training.attribute_scores import POSE, SCORED, disentanglement, with_attribute
 from training.glance_measures import SIZE, Sight, angle, errors
