@@ -21,14 +21,15 @@ Points = NDArray[np.float32]
 SignedDistance = Callable[[Points], NDArray[np.floating[Any]]]
 """Signed distances (N,) of points (N, 3), negative inside."""
 
-LEVELS: Final = (16, 4, 2)
+LEVELS: Final = (16, 8, 4, 2)
 """Cells a side of the blocks that are tested, from coarse to fine; each divides the one before."""
 CHUNK: Final = 4096
 """Points in one call of the function: few enough for a network's activations to stay in the cache."""
 MARGIN: Final = 1.1
-COVERING: Final = 5**0.5 / 4
-"""No point of a cube with edges of 1 is farther than that from all of its corners and its centre."""
-STEEPER: Final = 1.5
+BENT: Final = 4.0
+"""How much farther a function may be from linear in a block than its corners and centre show."""
+SLACK: Final = 0.1
+"""What is added to that, as a distance in edges of the block."""
 _CLEAR: Final = 2e-4
 """Cells: values are kept this far from zero, so that every vertex lies within one grid edge."""
 _SNAP: Final = 1e-5
@@ -149,12 +150,12 @@ def _sparse_field(
     centres, alive = values[alive].reshape(-1, 1, 1, 1), np.ones((int(alive.sum()), 1, 1, 1), bool)
     for coarse, fine in pairwise(levels):
         if coarse < size:
-            alive = _octants(corners, centres, alive, coarse, lipschitz)
+            alive = _octants(corners, centres, alive, coarse)
         centres, alive = _finer(centres, coarse // fine), _finer(alive, size // fine // alive.shape[1])
         block, *place = np.nonzero(alive)
         first = corners.blocks[block] + fine * np.stack(place, axis=-1)
         centres[alive], alive[alive] = _test(grid, first, fine, lipschitz)
-    octants = _octants(corners, centres, alive, levels[-1], lipschitz)
+    octants = _octants(corners, centres, alive, levels[-1])
     corners.ask(_corners(_finer(octants, size // octants.shape[1])))
     beside = _at_corners(_finer(centres, levels[-1]), grid.shape - corners.blocks)
     return corners.blocks, np.where(corners.known, corners.values, beside)
@@ -193,14 +194,12 @@ class _Corners:
         self.known |= wanted
 
 
-def _octants(
-    corners: _Corners, centres: NDArray[np.float32], alive: NDArray[np.bool_], size: int, lipschitz: float
-) -> NDArray[np.bool_]:
+def _octants(corners: _Corners, centres: NDArray[np.float32], alive: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """Which octants (B, 2n, 2n, 2n) of the blocks ``alive`` (B, n, n, n) of this ``size`` may hold a zero, or which
     blocks (B, n, n, n) where these are single cells.
 
-    An octant is told by the values at the block's corner and at its centre: the function is believed to change
-    ``STEEPER`` times as much as along the block's edges, but no less than a distance and no more than ``lipschitz``.
+    They are told by the linear function that fits the block's corners: the true one is believed to be no farther from
+    it than ``BENT`` times as far as corners and centre are, and ``SLACK``.
     """
     wanted = np.zeros_like(corners.known)
     wanted[:, ::size, ::size, ::size] = _corners(alive)
@@ -213,10 +212,13 @@ def _octants(
         corners.values[inner], corners.known[inner] = middle[whole], True
     outer = [corners.values[(block, *(first + corner).T)] for corner in product((0, size), repeat=3)]
     cube = np.stack(outer).reshape(2, 2, 2, -1)
-    edges = [np.abs(np.diff(cube, axis=axis)).max(axis=(0, 1, 2)) / size for axis in range(3)]
-    steepest = np.minimum(np.maximum(STEEPER * np.linalg.norm(edges, axis=0), 1), lipschitz)
-    far = np.minimum(np.abs(cube), np.abs(middle)) > steepest * COVERING * size + _CLEAR
-    far &= (np.sign(cube) == np.sign(middle)) & whole
+    mean = cube.mean(axis=(0, 1, 2))
+    slopes = [np.diff(cube, axis=axis).mean(axis=(0, 1, 2)) for axis in range(3)]
+    sides = np.stack(np.meshgrid(*[(-1, 1)] * 3, indexing="ij")).astype(np.float32)
+    rise = np.einsum("axyz,ak->xyzk", sides, np.stack(slopes))
+    bend = np.maximum(np.abs(cube - mean - rise / 2).max(axis=(0, 1, 2)), np.abs(middle - mean))
+    least = np.abs(mean + rise / 4) - np.abs(slopes).sum(axis=0) / 4
+    far = (least > BENT * bend + SLACK * size) & whole
     found = np.zeros((*alive.shape, 2, 2, 2), bool)
     found[alive] = ~np.moveaxis(far, -1, 0)
     if size == 1:

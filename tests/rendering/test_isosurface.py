@@ -135,7 +135,24 @@ def test_unions_of_spheres_in_any_box(seed, count, resolution, sides):
     check_same(found, vertices, faces, 2 * max(sides) / resolution)
 
 
-@pytest.mark.parametrize(("resolution", "times"), [(64, 4), (128, 9)])
+@settings(max_examples=6)
+@given(seed=st.integers(0, 2**31), length=st.integers(6, 24))
+def test_waves_of_a_few_cells_that_are_no_distance(seed, length):
+    """Surfaces everywhere, bent as closely as ``length`` cells from crest to crest allow."""
+    random, resolution = np.random.default_rng(seed), 40
+    ways = random.normal(size=(12, 3))
+    ways *= np.pi * resolution / length * random.uniform(0.3, 1, (12, 1)) / np.linalg.norm(ways, axis=1, keepdims=True)
+    ways, phases = ways.astype(np.float32), random.uniform(0, 2 * np.pi, 12).astype(np.float32)
+
+    def sdf(points):
+        return np.cos(points @ ways.T + phases).sum(axis=1) * np.float32(length / resolution)
+
+    found = extract(sdf, LOW, HIGH, resolution, steepness(sdf))
+    vertices, faces, _ = dense(sdf, LOW, HIGH, resolution)
+    check_same(found, vertices, faces, 2 / resolution)
+
+
+@pytest.mark.parametrize(("resolution", "times"), [(64, 5), (128, 12)])
 def test_far_fewer_evaluations(resolution, times):
     watched, calls = counted(sphere)
     found = extract(watched, LOW, HIGH, resolution, 1.1)
