@@ -1,6 +1,7 @@
 """The application without a screen: one document, one engine, and every verb of the window and the command line."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -19,7 +20,7 @@ from faceeditor.engine import exports
 from faceeditor.engine.engine import Engine, Loader
 from faceeditor.engine.jobs import Deliver, Job, Steps
 from faceeditor.engine.photo_desk import PhotoDesk
-from faceeditor.engine.requests import WHITE, Background, Drawn, DrawRequest, Show
+from faceeditor.engine.requests import WHITE, Background, Drawn, DrawRequest, Enhancement, Show
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
@@ -206,6 +207,28 @@ class Session(Edits, Views, PhotoDesk):
         self.settings.device = device
         return self.engine.set_device(device)
 
+    @cached_property
+    def refiner(self) -> str | None:
+        """The name of the bundle that makes pictures finer; ``None`` when there is none."""
+        return exports.name_of(exports.REFINER)
+
+    @property
+    def enhancement(self) -> Enhancement | None:
+        """What is done to full pictures, on the screen and in files; ``None`` while that is switched off."""
+        if not self.settings.enhance or self.refiner is None:
+            return None
+        return Enhancement(self.refiner, self.settings.enhance_seed)
+
+    def set_enhance(self, on: bool, seed: int | None = None) -> None:
+        """Whether full pictures are made finer from now on, and with which seed. Raises ``UserError`` where nothing is
+        installed that does that.
+        """
+        if on and self.refiner is None:
+            raise UserError(exports.NO_REFINER)
+        self.settings.enhance = on
+        if seed is not None:
+            self.settings.enhance_seed = seed
+
     # --- faces and files -------------------------------------------------------------------------------------------
 
     def new(self, model: str | None = None) -> FaceId:
@@ -331,6 +354,7 @@ class Session(Edits, Views, PhotoDesk):
                 show=Show(show),
                 background=background,
                 urgency=int(thumbnail),
+                enhancement=None if thumbnail else self.enhancement,
             )
         )
 
@@ -383,9 +407,19 @@ class Session(Edits, Views, PhotoDesk):
         """Draws a face in full quality to a .png, .jpg or .exr file."""
         face = self.document[face_id].replace(camera=camera or self.view(face_id))
         mark = self.provenance(face, photo_shown=isinstance(background, np.ndarray))
+        models, enhancement = self.engine.model, self.enhancement
         return self.engine.submit(
             f"Export {path.name}",
-            lambda step: exports.picture(self.engine.model(face.model), face, path, size, background, mark, step),
+            lambda step: exports.picture(
+                models(face.model),
+                face,
+                path,
+                size,
+                background,
+                mark,
+                step,
+                exports.finisher(models, enhancement, step),
+            ),
         )
 
     def export_mesh(self, face_id: FaceId, path: Path, *, resolution: int | None = None) -> Job[Path]:
@@ -483,10 +517,19 @@ class Session(Edits, Views, PhotoDesk):
 
     def _film(self, faces: list[Face], path: Path, fps: float, size: int, background: Background) -> Job[Path]:
         mark = self.provenance(faces[0], photo_shown=isinstance(background, np.ndarray))
+        models, enhancement = self.engine.model, self.enhancement
         return self.engine.submit(
             f"Record {path.name}",
             lambda step: exports.film(
-                self.engine.model(faces[0].model), faces, path, fps, size, background, mark, step
+                models(faces[0].model),
+                faces,
+                path,
+                fps,
+                size,
+                background,
+                mark,
+                step,
+                exports.finisher(models, enhancement, step),
             ),
         )
 

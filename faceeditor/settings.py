@@ -23,6 +23,8 @@ class Settings(BaseModel):
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     symmetry: bool = False
     background: Annotated[str, Field(pattern=r"^(white|transparent|photo|#[0-9a-fA-F]{6})$")] = "white"
+    enhance: bool = False
+    enhance_seed: Annotated[int, Field(ge=0)] = 0
     viewport_size: Annotated[int, Field(ge=64, le=2048)] = 512
     autosave_seconds: Annotated[float, Field(ge=0.05, le=600.0)] = 30.0
     recent: list[Path] = []

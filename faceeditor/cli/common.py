@@ -31,6 +31,8 @@ Background = Annotated[str, typer.Option(help="white, transparent, photo or a co
 Frames = Annotated[int, typer.Option(help="How many frames.")]
 Fps = Annotated[float, typer.Option(help="Frames a second.")]
 Size = Annotated[int, typer.Option(help="Side of the square picture in pixels.")]
+Enhance = Annotated[bool, typer.Option("--enhance", help="Make pictures finer by the refiner, inside the head alone.")]
+EnhanceSeed = Annotated[int, typer.Option(help="With --enhance: the same seed makes up the same detail.")]
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,21 @@ class Answer:
 
 
 @contextmanager
-def opened(device: str = "auto") -> "Iterator[Session]":
-    """A session for one command; its notices go to stderr."""
+def opened(device: str = "auto", *, enhance: bool = False, enhance_seed: int = 0) -> "Iterator[Session]":
+    """A session for one command; its notices go to stderr. Pictures are made finer only if the command says so."""
     from faceeditor.session import Session
     from faceeditor.settings import Settings
 
     settings = Settings.load()
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"{device} is not a device; use auto, cpu or cuda.")
+    if enhance_seed < 0:
+        raise UserError("A seed must not be negative.")
     settings.device = device  # type: ignore[assignment]
     session = Session(settings, autosave=False)
     session.notice.connect(lambda text: print(text, file=sys.stderr))
     try:
+        session.set_enhance(enhance, enhance_seed)
         yield session
     finally:
         session.close()

@@ -12,6 +12,8 @@ from faceeditor.cli.common import (
     Assignments,
     Background,
     Device,
+    Enhance,
+    EnhanceSeed,
     FaceIn,
     Fps,
     Frames,
@@ -164,6 +166,8 @@ def render(
     fov: Annotated[float | None, typer.Option(help="Vertical field of view in degrees, 1 to 120.")] = None,
     background: Background = "white",
     set_: Assignments = None,
+    enhance: Enhance = False,
+    enhance_seed: EnhanceSeed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -176,7 +180,7 @@ def render(
     if fov is not None and not 1 <= fov <= 120:
         raise UserError("The field of view must lie between 1 and 120 degrees.")
     asked = {"yaw": yaw, "pitch": pitch, "roll": roll, "field_of_view": fov}
-    with opened(device) as session:
+    with opened(device, enhance=enhance, enhance_seed=enhance_seed) as session:
         face_id = _open(session, face, set_)
         shown = session.document[face_id]
         camera = shown.camera.replace(**{name: value for name, value in asked.items() if value is not None})
@@ -251,6 +255,8 @@ def interpolate(
     size: Size = 512,
     background: Background = "white",
     at: Annotated[float | None, typer.Option(help="Write the one face this far along (0..1) to a .face file.")] = None,
+    enhance: Enhance = False,
+    enhance_seed: EnhanceSeed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -260,7 +266,7 @@ def interpolate(
         return
     from faceeditor.engine.requests import background_of
 
-    with opened(device) as session:
+    with opened(device, enhance=enhance, enhance_seed=enhance_seed) as session:
         ends = session.open(first), session.open(second)
         behind = background_of(background, session.document[ends[0]].origin.photo_srgb)
         job = session.export_interpolation(*ends, out, frames=frames, fps=fps, size=size, background=behind)
@@ -286,13 +292,15 @@ def turntable(
     size: Size = 512,
     background: Background = "white",
     set_: Assignments = None,
+    enhance: Enhance = False,
+    enhance_seed: EnhanceSeed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Record the camera swinging around a face to a .mp4 or .gif file."""
     from faceeditor.engine.requests import background_of
 
-    with opened(device) as session:
+    with opened(device, enhance=enhance, enhance_seed=enhance_seed) as session:
         face_id = _open(session, face, set_)
         behind = background_of(background, session.document[face_id].origin.photo_srgb)
         job = session.export_turntable(face_id, out, frames=frames, fps=fps, size=size, background=behind)
@@ -316,6 +324,8 @@ def drive(
     size: Size = 512,
     background: Background = "white",
     set_: Assignments = None,
+    enhance: Enhance = False,
+    enhance_seed: EnhanceSeed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -331,7 +341,7 @@ def drive(
     require_smoothing(over)
     if curves is not None:
         require_curves(curves)
-    with opened(device) as session:
+    with opened(device, enhance=enhance, enhance_seed=enhance_seed) as session:
         face_id = _open(session, face, set_)
         behind = background_of(background, session.document[face_id].origin.photo_srgb)
         began = time.monotonic()

@@ -19,7 +19,7 @@ from faceeditor.engine.runtime import configure, cuda_available, is_device_failu
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Space
 from faceeditor.models.bundle import load_model
-from faceeditor.models.contract import CAPABILITIES, MeshModel, Quality, capabilities
+from faceeditor.models.contract import CAPABILITIES, Frame, MeshModel, Quality, Refiner, capabilities
 
 T = TypeVar("T")
 Loader = Callable[[str, str], Any]
@@ -32,6 +32,12 @@ class _Drawing:
 
     request: DrawRequest
     levels: list[Quality] = field(default_factory=list)
+    full: Frame | None = None
+    """What was drawn in full and is still to be enhanced."""
+
+
+class _Interrupted(Exception):
+    """Raised inside an enhancement, between two steps of it, when something else waits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,15 +215,20 @@ class Engine:
         self._deliver(self.jobs_changed.emit)
 
     def _draw_next(self) -> None:
-        """Draws one level of the most urgent request, if any waits."""
+        """Draws one level of the most urgent request, if any waits; when nothing else waits, enhances one."""
         with self._news:
-            if not self._pending:
-                return
-            drawing = min(self._pending.values(), key=lambda waiting: waiting.request.urgency)
-            quality = drawing.levels.pop(0)
-            if not drawing.levels:
-                del self._pending[drawing.request.target]
-            final = not drawing.levels
+            waiting = [drawing for drawing in self._pending.values() if drawing.full is None]
+            finished = [] if waiting or self._jobs else list(self._pending.values())
+            if waiting:
+                drawing = min(waiting, key=lambda drawing: drawing.request.urgency)
+                quality = drawing.levels.pop(0)
+                final = not drawing.levels and not drawing.request.enhances
+                if final:
+                    del self._pending[drawing.request.target]
+        if finished:
+            self._enhance_next(finished[0])
+        if not waiting:
+            return
         try:
             answer = self._rescued(lambda: self._draw(drawing.request, quality, final))
         except Exception as error:  # the thread must outlive any request
@@ -226,10 +237,42 @@ class Engine:
         else:
             if quality is Quality.MOVING:
                 self._coarse[drawing.request.target] = drawing.request
+            elif not final:
+                drawing.full = answer.frame
             self._deliver(lambda: self.drawn.emit(answer))
 
+    def _enhance_next(self, drawing: _Drawing) -> None:
+        """Makes a full picture finer, unless something else comes: then it waits, or a newer one takes its place."""
+        try:
+            answer = self._rescued(lambda: self._enhanced(drawing))
+        except _Interrupted:
+            return
+        except Exception as error:  # the thread must outlive any request
+            self._give_up(drawing)
+            self._report(error, tell=True)
+        else:
+            self._give_up(drawing)
+            self._deliver(lambda: self.drawn.emit(answer))
+
+    def _enhanced(self, drawing: _Drawing) -> Drawn:
+        request = drawing.request
+        assert request.enhancement is not None
+        assert drawing.full is not None
+        began = time.monotonic()
+
+        def breathe() -> None:
+            with self._news:
+                wanted = drawing in self._pending.values() and not self._jobs
+                if not wanted or any(other.full is None for other in self._pending.values()):
+                    raise _Interrupted
+
+        refiner: Refiner = able(self.model(request.enhancement.refiner), "refining")
+        frame = refiner.refine(drawing.full, request.enhancement.seed, breathe)
+        picture = compose(frame, request.background)
+        return Drawn(request, Quality.FULL, True, time.monotonic() - began, frame, picture, enhanced=True)
+
     def _give_up(self, drawing: _Drawing) -> None:
-        """Drops the further levels of a request that failed."""
+        """Drops what else was to be done for a request."""
         with self._news:
             if self._pending.get(drawing.request.target) is drawing:
                 del self._pending[drawing.request.target]

@@ -1,6 +1,6 @@
 """What jobs do on the inference thread: pictures, meshes and films to files, photos to faces."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import torch
 from faceeditor.editing.transfer import blend
 from faceeditor.engine.engine import able
 from faceeditor.engine.jobs import Steps
-from faceeditor.engine.requests import Background, compose
+from faceeditor.engine.requests import Background, Enhancement, compose
 from faceeditor.errors import UserError
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import Code
@@ -21,7 +21,7 @@ from faceeditor.files.meshes import write_mesh
 from faceeditor.files.provenance import Provenance
 from faceeditor.files.video import write_video
 from faceeditor.models.catalogue import catalogue
-from faceeditor.models.contract import Frame, RadianceModel, SurfaceModel
+from faceeditor.models.contract import Frame, RadianceModel, Refiner, SurfaceModel
 
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".exr")
 MESH_SUFFIXES: Final = (".glb", ".obj", ".ply", ".stl")
@@ -33,19 +33,40 @@ READER: Final = "portrait"
 """The architecture of the bundle that finds heads in photos."""
 ENCODER: Final = "attributes"
 """The architecture of the bundle that tells a face at one glance."""
+REFINER: Final = "refiner"
+"""The architecture of the bundle that makes pictures finer."""
+NO_REFINER: Final = "No refiner is installed, so pictures cannot be enhanced; install the program again."
+
+Finish = Callable[[Frame], Frame]
+"""What is done with a drawn picture before it is written."""
 
 SWING: Final = 60.0
 """Degrees to either side that a turntable shows: models are trained on the front half."""
 
 
+def finisher(models: Callable[[str], Any], enhancement: Enhancement | None, step: Steps) -> Finish:
+    """What makes pictures finer, with one of the ``models`` by name; or leaves them as they are."""
+    if enhancement is None:
+        return lambda frame: frame
+    refiner: Refiner = able(models(enhancement.refiner), "refining")
+    return lambda frame: refiner.refine(frame, enhancement.seed, lambda: step(0.0))
+
+
 def picture(
-    model: Any, face: Face, path: Path, size: int, background: Background, mark: Provenance, step: Steps
+    model: Any,
+    face: Face,
+    path: Path,
+    size: int,
+    background: Background,
+    mark: Provenance,
+    step: Steps,
+    finish: Finish,
 ) -> Path:
     """Draws ``face`` through its own camera; .exr keeps linear light, coverage and depth. Returns ``path``."""
     require_suffix(path, PICTURE_SUFFIXES, "picture")
     require_size(size)
     step(0.0, "Drawing")
-    frame = _frame(model, face, size)
+    frame = finish(_frame(model, face, size))
     step(0.8, "Writing")
     if path.suffix.lower() == ".exr":
         write_exr(path, frame.rgb_linear, mark, alpha=frame.alpha, depth=frame.depth)
@@ -126,6 +147,7 @@ def film(
     background: Background,
     mark: Provenance,
     step: Steps,
+    finish: Finish,
 ) -> Path:
     """Draws ``faces`` one after the other into a film. Returns ``path``; nothing is left behind after Cancel."""
     require_suffix(path, FILM_SUFFIXES, "video")
@@ -137,7 +159,7 @@ def film(
     with write_video(path, (size, size), fps, mark) as add:
         for index, face in enumerate(faces):
             step(index / len(faces), f"Frame {index + 1} of {len(faces)}")
-            add(compose(_frame(model, face, size), background))
+            add(compose(finish(_frame(model, face, size)), background))
     return path
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +55,21 @@ class Show(StrEnum):
     MEASURED = "measured"
 
 
+class Enhancement(NamedTuple):
+    """By which ``refiner``, a bundle's name, full pictures are made finer, and the ``seed`` of what it makes up."""
+
+    refiner: str
+    seed: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class DrawRequest:
     """A picture to compute. ``target`` names where it is shown: of two requests for one target the newer wins.
 
     ``size`` is the square picture's side in pixels. ``moving`` asks for one coarse frame alone, of at most ``size``
     pixels as the machine's speed allows; otherwise a coarse frame comes first and the full one follows.
-    ``urgency`` 0 is drawn before 1.
+    ``urgency`` 0 is drawn before 1. A full look is followed by an ``enhancement`` of it if one is asked for, when
+    nothing else waits.
     """
 
     target: str
@@ -75,6 +83,7 @@ class DrawRequest:
     background: Background = WHITE
     urgency: int = 0
     scan_points: NDArray[np.float32] | None = None
+    enhancement: Enhancement | None = None
 
     @classmethod
     def of(cls, face: Face, *, camera: Camera | None = None, **facts: Any) -> Self:
@@ -98,6 +107,11 @@ class DrawRequest:
         )
 
     @property
+    def enhances(self) -> bool:
+        """Whether the full picture is made finer."""
+        return self.enhancement is not None and self.show is Show.LOOK and not self.moving
+
+    @property
     def levels(self) -> tuple[Quality, ...]:
         """The qualities to draw, in order."""
         if self.moving:
@@ -109,7 +123,8 @@ class DrawRequest:
 class Drawn:
     """The answer to ``request``: for a look ``frame`` and ``picture_srgb`` (S, S, 3 or 4) over the background, for a
     surface ``mesh``, when measured with ``distances_mm`` (V,) as :class:`~faceeditor.engine.gauge.Gauge` tells them.
-    ``final`` says that nothing better follows; ``seconds`` is the time on the inference thread.
+    ``final`` says that nothing better follows; ``seconds`` is the time on the inference thread; ``enhanced`` that a
+    refiner has made the picture finer.
     """
 
     request: DrawRequest
@@ -120,6 +135,7 @@ class Drawn:
     picture_srgb: NDArray[np.uint8] | None = None
     mesh: Mesh | None = None
     distances_mm: NDArray[np.float32] | None = None
+    enhanced: bool = False
 
 
 def compose(frame: Frame, background: Background) -> NDArray[np.uint8]:

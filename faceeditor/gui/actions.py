@@ -51,6 +51,7 @@ ENTRIES: Final[dict[str, Entry]] = {
     "surface": Entry("Surface", "ph.cube", "F2", "The mesh of the face", checkable=True),
     "both": Entry("Both", "ph.stack", "F3", "The mesh over the picture", checkable=True),
     "wipe": Entry("Wipe", "ph.square-half", "F4", "Compare with a divider that can be dragged", checkable=True),
+    "enhance": Entry("Enhance", "ph.sparkle", "E", "Make resting and exported pictures finer", checkable=True),
     "heat": Entry("Heat map", "ph.thermometer", "H", "How far the surface lies from its scan", checkable=True),
     "view_front": Entry("Front", "ph.user", "1"),
     "view_left": Entry("Left side", "ph.caret-left", "2"),

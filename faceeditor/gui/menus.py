@@ -71,7 +71,7 @@ class Menus:
         self._add("&File", opens, self.recent, "| drive drive_camera", saves, self._export(), "| quit")
         self._add("&Edit", "undo redo | random mirror reset | duplicate remove | search")
         views = " ".join(name for name in actions.ENTRIES if name.startswith("view_"))
-        self._add("&View", "look surface both wipe | heat", self._surfaces, f"| {views} |", *choices, shown)
+        self._add("&View", "look surface both wipe | enhance heat", self._surfaces, f"| {views} |", *choices, shown)
         self._add("&Help", "keys about")
         window.addToolBar(self._toolbar())
 
@@ -109,6 +109,7 @@ class Menus:
             bar.addAction(self._table[mode.value])
         self._table[Mode.LOOK.value].setChecked(True)
         bar.addSeparator()
+        bar.addAction(self._table["enhance"])
         bar.addWidget(_button("Background", "ph.image-square", self._background))
         bar.addWidget(_button("Shading", "ph.paint-brush-broad", self._surfaces))
         bar.addWidget(_button("View", "ph.video-camera", self._views()))

@@ -169,6 +169,11 @@ class Presenter(QObject):
         self._session.settings.background = setting
         self.refresh(moving=False)
 
+    def set_enhance(self, on: bool) -> None:
+        """Whether resting pictures are made finer."""
+        self._session.set_enhance(on)
+        self.refresh(moving=False)
+
     def set_size(self, pixels: int) -> None:
         """The largest side of the viewport's pictures."""
         self._session.settings.viewport_size = pixels

@@ -32,6 +32,7 @@ ARCHITECTURES: Final[dict[str, str]] = {
     "triplane": "faceeditor.models.triplane:TriplaneHead",
     "headnerf": "faceeditor.models.headnerf:HeadNerf",
     "infamous": "faceeditor.models.infamous:Infamous",
+    "refiner": "faceeditor.models.refiner:DiffusionRefiner",
     "attributes": "faceeditor.models.attributes:AttributeNetwork",
 }
 """Architecture name -> ``module:class``; the class has ``from_bundle(bundle, device)``. Imported only when asked for.

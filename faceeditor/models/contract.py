@@ -191,6 +191,18 @@ class AttributeEncoder(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class Refiner(Model, Protocol):
+    """Makes drawn pictures finer, whatever model has drawn them."""
+
+    def refine(self, frame: Frame, seed: int = 0, breathe: Callable[[], None] = do_nothing) -> Frame:
+        """The picture of ``frame`` with what it lacks, of which some is made up: the same by the same ``seed``.
+        Coverage and depth stay, and so does every pixel that shows nothing of a head. ``breathe`` is called between
+        steps and may raise to stop.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Surface:
     """Points of a face in head space, with gradients.
@@ -220,16 +232,6 @@ class Drawing:
     alpha: torch.Tensor
     depth: torch.Tensor
 
-
-CAPABILITIES: dict[str, type] = {
-    "radiance": RadianceModel,
-    "mesh": MeshModel,
-    "fitting": FittableModel,
-    "surface": SurfaceModel,
-    "attributes": AttributeEncoder,
-}
-"""The names that ``faceeditor info`` prints."""
-
     def frame(self) -> Frame:
         """The same as arrays."""
         return Frame(
@@ -237,6 +239,17 @@ CAPABILITIES: dict[str, type] = {
             alpha=self.alpha.contiguous().cpu().numpy(),
             depth=self.depth.contiguous().cpu().numpy(),
         )
+
+
+CAPABILITIES: dict[str, type] = {
+    "radiance": RadianceModel,
+    "mesh": MeshModel,
+    "fitting": FittableModel,
+    "surface": SurfaceModel,
+    "attributes": AttributeEncoder,
+    "refining": Refiner,
+}
+"""The names that ``faceeditor info`` prints."""
 
 
 def capabilities(model: object) -> tuple[str, ...]:

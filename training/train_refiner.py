@@ -1,0 +1,133 @@
+"""Trains the refiner, INFAMOUS-NeRF's second stage, on coarse pictures beside true ones and writes its bundle.
+
+``python -m training.train_refiner small --work FOLDER --pairs DRAWN`` trains to the configured end, or goes on where it
+stopped. Pairs are those that ``python -m training.refiner_pairs`` has drawn; ``--pairs`` may be repeated.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import torch
+import typer
+import yaml
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from torch import Tensor, nn
+
+from faceeditor.errors import UserError
+from faceeditor.models.bundle import read_bundle, write_bundle
+from faceeditor.models.refiner import DiffusionRefiner, RefinerConfig
+from training.loop import Loop, LoopConfig, Losses
+from training.refiner_pairs import DrawnPairs, Pairs
+
+CONFIGS: Final = Path(__file__).parent / "configs"
+SCHEDULE: Final = "squaredcos_cap_v2"
+"""Nichol and Dhariwal's noise ("Improved Denoising Diffusion Probabilistic Models", 2021)."""
+LITTLE: Final = 0.03
+"""Mean squared differences, times the gain's square, below which crops count less."""
+
+
+@dataclass(frozen=True)
+class RefinerTraining:
+    """One training: what ``model`` changes in :class:`RefinerConfig`, and a ``batch`` of crops of ``side`` pixels a step,
+    with noise of one of so many ``timesteps``, the ``first`` of them left out where sampling never looks.
+    """
+
+    loop: LoopConfig
+    batch: int
+    side: int
+    timesteps: int = 1000
+    first: int = 0
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, name: str) -> Self:
+        """The configuration ``training/configs/refiner_NAME.yaml``."""
+        facts = yaml.safe_load((CONFIGS / f"refiner_{name}.yaml").read_text())
+        return cls(**{**facts, "loop": LoopConfig(**facts["loop"])})
+
+    @property
+    def model_config(self) -> RefinerConfig:
+        """The model's configuration."""
+        return RefinerConfig.from_json(self.model)
+
+
+class NoiseStep(nn.Module):
+    """What a batch of pairs teaches the ``model``: Eq. 4."""
+
+    kept: Tensor
+
+    def __init__(self, model: DiffusionRefiner, timesteps: int, first: int) -> None:
+        super().__init__()
+        self.model, self.first = model, first
+        self.schedule = DDPMScheduler(timesteps, beta_schedule=SCHEDULE)
+        self.register_buffer("kept", self.schedule.alphas_cumprod, persistent=False)
+
+    def forward(self, pairs: Pairs) -> Losses:
+        """The mean squared error where there is a head, as a share of what nobody could tell without the picture, which
+        weighs Eq. 4's by noise level; crops that lack little count as much as crops that lack much. ``missing`` is the
+        error of the differences themselves, in sRGB.
+        """
+        clean = (pairs.true - pairs.coarse) * self.model.config.gain
+        noise = torch.randn_like(clean)
+        times = torch.randint(self.first, len(self.kept), (len(clean),), device=clean.device)
+        kept = self.kept[times]
+        found = self.model(self.schedule.add_noise(clean, noise, times), pairs.coarse, pairs.alpha, kept)
+        head = (pairs.alpha > 0).float()
+        wrong, lacking = (_mean(values.square(), head) for values in (found - clean, clean))
+        weight = (self.model.config.spread / self.model.doubt(kept)).square() / (lacking + LITTLE)
+        return {
+            "total": (wrong * weight).mean(),
+            "missing": wrong.mean().sqrt() / self.model.config.gain,
+            "missing_before": lacking.mean().sqrt() / self.model.config.gain,
+        }
+
+
+def _mean(values: Tensor, head: Tensor) -> Tensor:
+    """The means (batch,) of ``values`` (batch, 3, S, S) over ``head`` (batch, 1, S, S)."""
+    return (values * head).mean(1).sum((1, 2)) / head.sum((1, 2, 3)).clamp_min(1)
+
+
+def export(model: DiffusionRefiner, facts: Mapping[str, Any], out: Path) -> None:
+    """Writes the bundle."""
+    write_bundle(
+        out,
+        architecture="refiner",
+        configuration=model.config.to_json(),
+        training={**facts, "date": time.strftime("%Y-%m-%d")},
+        tensors=dict(model.state_dict()),
+    )
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="a file training/configs/refiner_NAME.yaml")],
+    work: Annotated[Path, typer.Option(help="folder of the checkpoint and the logs")],
+    pairs: Annotated[list[Path], typer.Option(help="a folder of drawn pairs; may be repeated")],
+    out: Annotated[Path, typer.Option(help="where the bundle is written")] = Path("resources/models/refiner-studio"),
+    start: Annotated[Path | None, typer.Option(help="begin with the weights of this bundle")] = None,
+    minutes: Annotated[float | None, typer.Option(help="end the training after so many minutes")] = None,
+) -> None:
+    """Train a refiner."""
+    try:
+        config = RefinerTraining.read(name)
+        if minutes is not None:
+            config = replace(config, loop=replace(config.loop, minutes=minutes))
+        drawn = DrawnPairs.of(pairs, config.loop.seed)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    torch.manual_seed(config.loop.seed)
+    step = NoiseStep(DiffusionRefiner(config.model_config), config.timesteps, config.first)
+    if start is not None:
+        step.model.load_state_dict({key: value.float() for key, value in read_bundle(start).tensors.items()})
+    loop = Loop(config.loop, work, step, lambda network, batch, number: network(batch))
+    loop.run(drawn.batches(config.batch, config.side))
+    best = loop.best
+    assert isinstance(best, NoiseStep)
+    facts = {"data": f"{len(drawn)} pairs", "steps": loop.step, "minutes": round(loop.seconds / 60, 1)}
+    export(best.model, {**facts, "configuration": name, "loop": asdict(config.loop)}, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)
