@@ -57,6 +57,10 @@ class Layer(NamedTuple):
         values = torch.baddbmm(bias[:, None], x.flatten(0, -3), weight.mT)
         return values.reshape(*before, *values.shape[1:])
 
+    def to(self, dtype: torch.dtype) -> "Layer":
+        """The same in other numbers."""
+        return Layer(self.weight.to(dtype), self.bias.to(dtype))
+
 
 def encode(positions: Tensor, octaves: int) -> Tensor:
     """``positions`` (..., 3) with their sines and cosines at 2^0, 2^1, ... up to ``octaves``: (..., 3 + 6 octaves)."""

@@ -27,6 +27,7 @@ from faceeditor.models.headnerf_config import HeadNerfConfig
 from faceeditor.models.headnerf_layers import NeuralRenderer, RadianceField
 from faceeditor.models.headnerf_prior import BoundDistance, TemplateDistance
 from faceeditor.models.headnerf_rays import Places, Rays, between, camera_rays, on_planes
+from faceeditor.models.layers import has_short_numbers
 from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.rendering import volume
 from faceeditor.rendering.colour import srgb_to_linear_torch
@@ -274,14 +275,9 @@ class HeadNerf(nn.Module):
         rays = self.rays(camera, side)
         shape = fingerprint(codes.get(space) for space in SHAPE)
         prior = self._distances.get(shape, lambda: self._expected(tensors))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_has_short_numbers(self.device)):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_short_numbers(self.device)):
             picture = self(tensors, rays, prior=prior)
         return _frame(picture, size)
-
-
-def _has_short_numbers(device: torch.device) -> bool:
-    """Whether bfloat16 is quicker: on GPUs, and on CPUs with the instructions for it (measured there: three times)."""
-    return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
 
 
 def _taken(values: Tensor, index: Tensor) -> Tensor:

@@ -24,12 +24,12 @@ from faceeditor.faces.layout import BROW_COLOUR, DIMS, EXPRESSION, HAIR, HAIR_CO
 from faceeditor.models.bundle import Bundle, load_model, misfit
 from faceeditor.models.contract import Drawing, Frame, Quality, Refinement, Surface
 from faceeditor.models.infamous_config import InfamousConfig
-from faceeditor.models.infamous_guide import Crossings, Guide, Samples, crossings
+from faceeditor.models.infamous_guide import Crossings, Guide, OnFaces, Samples, crossings
 from faceeditor.models.infamous_hyper import Hypernetwork, Weights
 from faceeditor.models.infamous_layers import FaceColour, FaceShape, waves
-from faceeditor.models.layers import tensors
+from faceeditor.models.layers import has_short_numbers, tensors
 from faceeditor.models.memo import Memo, fingerprint
-from faceeditor.models.proxy import Geometry, Proxy
+from faceeditor.models.proxy import MOVING, Geometry, Proxy
 from faceeditor.rendering import volume
 from faceeditor.rendering.colour import linear_to_srgb_torch, srgb_to_linear_torch
 
@@ -41,6 +41,10 @@ CLEAREST: Final = 1e-6
 THETA, ALPHA, BETA = "theta", "alpha", "beta"
 OWN: Final = (THETA, ALPHA, BETA)
 """The refinements that are moves of a face's own codes."""
+UNLIT: Final = (IDENTITY, EXPRESSION, HAIR, SKIN)
+"""What a picture shows whatever its light."""
+REMEMBERED: Final = 1024
+"""Rays a side of the largest picture of which it is remembered what it shows."""
 
 
 class FaceCodes(NamedTuple):
@@ -58,12 +62,35 @@ class Face(NamedTuple):
     colour: FaceColour
     shape: FaceShape
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what the networks hear."""
+        return self.colour.a1.weight.dtype
+
+    def to(self, dtype: torch.dtype) -> "Face":
+        """The same in other numbers."""
+        colour, shape = ([layer.to(dtype) for layer in network] for network in self)
+        return Face(FaceColour(*colour), FaceShape(*shape))
+
 
 class Seen(NamedTuple):
     """What rays see: premultiplied linear colour ``rgb`` (rays, 3), opacity ``alpha`` and mean ``depth`` (rays,)."""
 
     rgb: Tensor
     alpha: Tensor
+    depth: Tensor
+
+
+class InWhiteLight(NamedTuple):
+    """What rays of a picture meet: the ``samples`` of a ``geometry`` at ``found`` places ``on`` its faces, with their
+    linear ``colour`` (N, 3) in white light and optical ``depth`` (N,).
+    """
+
+    geometry: Geometry
+    found: Crossings
+    on: OnFaces
+    samples: Samples
+    colour: Tensor
     depth: Tensor
 
 
@@ -130,6 +157,7 @@ class Infamous(nn.Module):
         if config.known:
             self.hyper["S_6"].start_at_zero()
         self._weights: Memo[Weights] = Memo(4)
+        self._seen: Memo[InWhiteLight] = Memo(2)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: torch.device) -> Self:
@@ -152,6 +180,7 @@ class Infamous(nn.Module):
         """Tells the proxy where its cards are clear; to be called when the sheet's ``opacity`` has changed."""
         self.opaque.copy_(self.opacity / 255)
         self.proxy.show_opacity(self.opaque)
+        self._seen.clear()
 
     # The field
 
@@ -165,19 +194,23 @@ class Infamous(nn.Module):
         """Eq. 1: linear colours (faces, N, 3) and optical depths (faces, N) of ``samples`` (faces, N, ...), each of a
         whole crossing of the shell.
         """
-        x = waves(samples.place)
-        said = face.shape(x)
-        depth = (said + samples.known if self.config.known else said).relu()
-        colour = srgb_to_linear_torch(face.colour(x, waves(samples.direction)))
+        colour, depth = self.white(face, samples)
         return colour * samples.light, depth
 
-    def field_in_parts(self, face: Face, samples: Samples) -> tuple[Tensor, Tensor]:
-        """:meth:`field` of one face's samples (N, ...), in parts where no gradients are asked for."""
+    def white(self, face: Face, samples: Samples) -> tuple[Tensor, Tensor]:
+        """The same in white light."""
+        x, d = (waves(vectors).to(face.dtype) for vectors in (samples.place, samples.direction))
+        said, colour = face.shape(x).float(), srgb_to_linear_torch(face.colour(x, d).float())
+        depth = (said + samples.known if self.config.known else said).relu()
+        return colour, depth
+
+    def white_in_parts(self, face: Face, samples: Samples) -> tuple[Tensor, Tensor]:
+        """:meth:`white` of one face's samples (N, ...), in parts where no gradients are asked for."""
         if torch.is_grad_enabled() or not len(samples.depth):
-            colour, depth = self.field(face, Samples(*(part[None] for part in samples)))
+            colour, depth = self.white(face, Samples(*(part[None] for part in samples)))
             return colour[0], depth[0]
         parts = zip(*(torch.split(part, CHUNK) for part in samples), strict=True)
-        found = [self.field(face, Samples(*(values[None] for values in part))) for part in parts]
+        found = [self.white(face, Samples(*(values[None] for values in part))) for part in parts]
         colours, depths = zip(*found, strict=True)
         return torch.cat(colours, dim=1)[0], torch.cat(depths, dim=1)[0]
 
@@ -200,21 +233,24 @@ class Infamous(nn.Module):
         """The samples of a face of ``codes`` (dims,) where rays through a picture of ``size`` cross its template."""
         return self.guide.samples(geometry, self.opaque, self.softness, codes, camera, size, found, gains)
 
-    def _drawn(
-        self,
-        face: Face,
-        geometry: Geometry,
-        codes: Mapping[str, Tensor],
-        gains: Mapping[str, Tensor],
-        camera: Camera,
-        size: int,
-        rays_a_side: int,
-    ) -> Drawing:
-        side = size * rays_a_side
+    def _met(
+        self, face: Face, geometry: Geometry, codes: Mapping[str, Tensor], camera: Camera, side: int
+    ) -> "InWhiteLight":
+        """What rays through a picture of ``side`` pixels meet."""
         ids = self.proxy.visible(geometry, camera, side, 1 + self.config.shell_layers, self.config.bust)
         found = crossings(ids).to(self.device)
-        samples = self.samples(geometry, codes, camera, side, found, gains)
-        seen = composited(found, samples, *self.field_in_parts(face, samples))
+        face = face.to(torch.bfloat16) if has_short_numbers(self.device) else face
+        on = self.guide.met(geometry, camera, side, found)
+        samples = self.guide.unlit(geometry, self.opaque, codes, on)
+        return InWhiteLight(geometry, found, on, samples, *self.white_in_parts(face, samples))
+
+    def _lit(
+        self, met: "InWhiteLight", codes: Mapping[str, Tensor], gains: Mapping[str, Tensor], size: int, rays_a_side: int
+    ) -> Drawing:
+        """The picture of what was ``met`` in the light of ``codes``."""
+        side, found = size * rays_a_side, met.found
+        light = self.guide.light(met.geometry, self.softness, codes, met.on, gains)
+        seen = composited(found, met.samples, met.colour * light, met.depth)
         rows = torch.cat([seen.rgb, seen.alpha[:, None]], dim=1)
         picture = rows.new_zeros(side * side, 4).index_put((found.pixel,), rows).T.reshape(1, 4, side, side)
         depth = rows.new_full((side * side,), torch.inf).index_put((found.pixel,), seen.depth).view(1, 1, side, side)
@@ -241,7 +277,8 @@ class Infamous(nn.Module):
         """See :meth:`faceeditor.models.contract.FittableModel.draw`."""
         gains = refinement or {}
         face = self.face(self.own_codes(codes, gains))
-        return self._drawn(face, self.proxy.of_face(codes, gains), codes, gains, camera, size, rays_a_side)
+        met = self._met(face, self.proxy.of_face(codes, gains), codes, camera, size * rays_a_side)
+        return self._lit(met, codes, gains, size, rays_a_side)
 
     def surface(self, codes: Mapping[str, Tensor], refinement: Mapping[str, Tensor] | None = None) -> Surface:
         """See :meth:`faceeditor.models.contract.FittableModel.surface`."""
@@ -268,17 +305,33 @@ class Infamous(nn.Module):
         quality: Quality = Quality.FULL,
         refinement: Refinement | None = None,
     ) -> Frame:
-        """See :meth:`faceeditor.models.contract.RadianceModel.render`. A person's weights are predicted once."""
+        """See :meth:`faceeditor.models.contract.RadianceModel.render`. A person's weights are predicted once, and what
+        a picture shows in white light is asked once for all lights and gains.
+        """
         refined = refinement or {}
         said, gains = tensors(codes, self.device), tensors(refined, self.device)
-        geometry = self.proxy.known_face(codes, refined)
+        rays_a_side = FINE if quality is Quality.FULL else 1
+        side = size * rays_a_side
+        shape = fingerprint([*(codes[name] for name in UNLIT), *map(refined.get, (*MOVING, *OWN))])
+        made = self._seen if side <= REMEMBERED else Memo[InWhiteLight](1)
+        met = made.get((shape, camera, side), lambda: self._met_by(codes, refined, said, gains, camera, side))
+        return self._lit(met, said, gains, size, rays_a_side).frame()
+
+    def _met_by(
+        self,
+        codes: Codes,
+        refined: Refinement,
+        said: Mapping[str, Tensor],
+        gains: Mapping[str, Tensor],
+        camera: Camera,
+        side: int,
+    ) -> "InWhiteLight":
         own = self.own_codes(said, gains)
         weights = self._weights.get(
             fingerprint([*(codes[name] for name in (IDENTITY, SKIN, HAIR)), refined.get(THETA)]),
             lambda: self.hyper(own.theta),
         )
-        rays_a_side = FINE if quality is Quality.FULL else 1
-        return self._drawn(self.face(own, weights), geometry, said, gains, camera, size, rays_a_side).frame()
+        return self._met(self.face(own, weights), self.proxy.known_face(codes, refined), said, camera, side)
 
 
 def composited(found: Crossings, samples: Samples, colour: Tensor, depth: Tensor) -> Seen:

@@ -51,12 +51,12 @@ def draw_densely(
     found = Crossings(face, ray[kept], layer[kept], pixels)
     on = OnFaces(found.face, weight, direction[found.ray], depths[found.ray, found.layer])
     told = model.guide.told(geometry, model.opaque, model.softness, codes, on, {})
-    colour, depth = model.field_in_parts(model.face(model.own_codes(codes, {})), told)
+    colour, depth = model.white_in_parts(model.face(model.own_codes(codes, {})), told)
     corners = geometry.vertices[geometry.topology.faces[found.face]]
     normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     crossed = (functional.normalize(normal, dim=-1) * on.direction).sum(-1).abs() * step[found.ray] / model.config.shell
     clear = 1 - torch.exp(-told.known) < CLEAR  # where rays pass cards when they are guided
-    seen = composited(found, told, colour, torch.where(clear, 0.0, depth * crossed))
+    seen = composited(found, told, colour * told.light, torch.where(clear, 0.0, depth * crossed))
     return Drawing(
         rgb_linear=seen.rgb.T.reshape(3, size, size),
         alpha=seen.alpha.view(size, size),

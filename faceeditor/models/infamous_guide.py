@@ -123,10 +123,13 @@ class Guide:
         codes and ``gains``, the face's own. ``opacity`` (H, W) in [0, 1] is the sheet's; ``softness`` (3,) how much
         of the light's quickest changes shows.
         """
+        return self.told(geometry, opacity, softness, codes, self.met(geometry, camera, size, found), gains)
+
+    def met(self, geometry: Geometry, camera: Camera, size: int, found: Crossings) -> OnFaces:
+        """The points at ``found`` places of a picture of ``size``."""
         origin, direction = rays.pixel_rays(camera, size, found.pixel[found.ray])
         weight, depth = rays.meet(origin, direction, geometry.vertices[geometry.topology.faces[found.face]])
-        on = OnFaces(found.face, weight, direction, depth)
-        return self.told(geometry, opacity, softness, codes, on, gains)
+        return OnFaces(found.face, weight, direction, depth)
 
     def told(
         self,
@@ -138,27 +141,56 @@ class Guide:
         gains: Mapping[str, Tensor],
     ) -> Samples:
         """The samples ``on`` faces; see :meth:`samples`."""
+        unlit = self.unlit(geometry, opacity, codes, on)
+        return unlit._replace(light=self.light(geometry, softness, codes, on, gains))
+
+    def unlit(self, geometry: Geometry, opacity: Tensor, codes: Mapping[str, Tensor], on: OnFaces) -> Samples:
+        """The same in white light."""
         topology = geometry.topology
-        rows = topology.faces[on.face]
-        corners = geometry.vertices[rows]
         weight = on.weight[:, None]
-        along = (weight @ torch.cat([geometry.normals, self.rest(geometry)], dim=1)[rows])[:, 0]
-        normal, place = torch.split(along, [3, 3], dim=-1)
-        uv = (weight @ topology.corner_uv[on.face])[:, 0]
+        place = (weight @ self.rest(geometry)[topology.faces[on.face]])[:, 0]
         card, hair = on.face >= topology.cards_from, on.face >= topology.hair_from
-        inside = ~card & ~rays.from_outside(on.direction, corners)
-        place = place + _where(card, CARDS, place) + _where(inside, INSIDE, place)
+        place = place + _where(card, CARDS, place) + _where(self._inside(geometry, on), INSIDE, place)
+        share = codes[HAIR][HAIR_STYLES].clamp(0, 1)[topology.style[on.face].clamp_min(0)]
+        opaque = sample(opacity[None, None], (weight @ topology.corner_uv[on.face])[:, 0])[:, 0]
+        strand = -torch.log1p(-opaque.clamp(0, CLEAR)) * torch.where(hair, share, 1.0)
+        return Samples(
+            place=place / self.config.unit,
+            direction=functional.normalize(on.direction, dim=-1),
+            depth=on.depth,
+            known=torch.where(card, strand, SOLID),
+            light=torch.ones_like(place),
+        )
+
+    def light(
+        self,
+        geometry: Geometry,
+        softness: Tensor,
+        codes: Mapping[str, Tensor],
+        on: OnFaces,
+        gains: Mapping[str, Tensor],
+    ) -> Tensor:
+        """What falls on samples ``on`` faces: ``light`` of :class:`Samples`."""
+        topology = geometry.topology
+        rows, weight = topology.faces[on.face], on.weight[:, None]
+        card, hair = on.face >= topology.cards_from, on.face >= topology.hair_from
+        normal = (weight @ geometry.normals[rows])[:, 0]
+        inside = self._inside(geometry, on)
         normal = torch.where(inside[:, None], normal.new_tensor([0.0, -1.0, 0.0]), functional.normalize(normal, dim=-1))
         light = reflected(codes[LIGHT], normal, softness)
         if "albedo_gain" in gains:
-            light = light * torch.where(card[:, None], 1.0, sample(gains["albedo_gain"][None], uv).exp())
+            own = sample(gains["albedo_gain"][None], (weight @ topology.corner_uv[on.face])[:, 0]).exp()
+            light = light * torch.where(card[:, None], 1.0, own)
         if "hair_gain" in gains:
-            dyed = sample(gains["hair_gain"][None], around_skull((weight @ corners)[:, 0])).exp()
+            dyed = sample(gains["hair_gain"][None], around_skull((weight @ geometry.vertices[rows])[:, 0])).exp()
             light = light * torch.where(hair[:, None], dyed, 1.0)
-        share = codes[HAIR][HAIR_STYLES].clamp(0, 1)[topology.style[on.face].clamp_min(0)]
-        strand = -torch.log1p(-sample(opacity[None, None], uv)[:, 0].clamp(0, CLEAR)) * torch.where(hair, share, 1.0)
-        known = torch.where(card, strand, SOLID)
-        return Samples(place / self.config.unit, functional.normalize(on.direction, dim=-1), on.depth, known, light)
+        return light
+
+    def _inside(self, geometry: Geometry, on: OnFaces) -> Tensor:
+        """Which points (N,) are seen on the inside of the head."""
+        topology = geometry.topology
+        outside = rays.from_outside(on.direction, geometry.vertices[topology.faces[on.face]])
+        return (on.face < topology.cards_from) & ~outside
 
     def rest(self, geometry: Geometry) -> Tensor:
         """Where the vertices (R, 3) of ``geometry`` lie on the mean head, metres."""

@@ -167,6 +167,23 @@ def test_a_persons_weights_are_predicted_once(model, monkeypatch):
     assert len(asked) == 2
 
 
+def test_networks_are_asked_once_for_all_lights_and_gains(model, monkeypatch):
+    asked = []
+    white = model.white
+    monkeypatch.setattr(model, "white", lambda *words: asked.append(1) or white(*words))
+    codes = codes_of(13)
+    once = model.render(codes, CAMERA, 24)
+    count = len(asked)
+    twice = model.render({**codes, LIGHT: as_code(2 * codes[LIGHT])}, CAMERA, 24)
+    own = model.render(codes, CAMERA, 24, refinement={"albedo_gain": np.full((3, 8, 8), 0.5, np.float16)})
+    assert len(asked) == count
+    np.testing.assert_allclose(twice.rgb_linear, 2 * once.rgb_linear, rtol=1e-5)
+    assert own.rgb_linear.sum() > 1.3 * once.rgb_linear.sum()
+    moved = model.render(codes, CAMERA, 24, refinement={"theta": np.ones(TINY.theta, np.float16)})
+    assert len(asked) == 2 * count
+    assert np.abs(moved.rgb_linear - once.rgb_linear).max() > 1e-3
+
+
 def test_a_frame_shows_the_head_where_the_template_is(model):
     codes = codes_of(4)
     frame = model.render(codes, CAMERA, 64)
