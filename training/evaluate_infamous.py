@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from faceeditor.faces.camera import Camera
-from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.fitting.alignment import upright, warp
 from faceeditor.fitting.descent import Descent
-from faceeditor.fitting.easel import Codes, Easel, Gains, neutral_codes
-from faceeditor.fitting.first_look import first_look
+from faceeditor.fitting.easel import Codes, Gains
 from faceeditor.fitting.own_codes import own_codes
+from faceeditor.fitting.photo import fit_photo
 from faceeditor.fitting.portrait import Portrait
 from faceeditor.fitting.target import Target
 from faceeditor.models.attributes import AttributeNetwork
@@ -29,6 +28,7 @@ from faceeditor.models.bundle import load_model, read_bundle
 from faceeditor.models.contract import FittableModel, OwnCodesModel, do_nothing
 from faceeditor.models.infamous import Infamous
 from faceeditor.models.portrait import STYLES
+from faceeditor.models.proxy import MOVING
 from faceeditor.models.template import Template
 from training.evaluate import compare, picture
 from training.infamous_people import GROUPS, VIEWS, PeopleOptions
@@ -36,11 +36,8 @@ from training.studio.renderer import Studio
 from training.studio.shot import Label, Shot
 
 SIZE: Final = 256
-SHAPE_STEPS: Final = (64, 40)
-LOOK: Final = 64
-STEPS: Final = (96, 30)
 OWN: Final = (128, 40)
-"""Picture sizes and numbers of steps of the stages."""
+"""Picture size and number of steps of the latent optimisation."""
 
 PAPER: Final[Mapping[str, Mapping[str, float]]] = {
     "proposed": {"fit_psnr": 21.00, "fit_ssim": 0.9039, "view_psnr": 18.73, "view_ssim": 0.8600},
@@ -107,19 +104,11 @@ def trials(studio: Studio, count: int) -> Iterator[Trial]:
 
 
 def started(trial: Trial, model: FittableModel) -> tuple[Codes, Gains]:
-    """The codes that all variants begin with, of the real-time ``model``."""
-    portrait, camera = trial.portrait, trial.camera
-    sure = torch.from_numpy(portrait.confidence)
-
-    def descent(size: int) -> Descent:
-        return Descent(model, camera, Target.of(portrait, size), sure, do_nothing)
-
-    size, steps = SHAPE_STEPS
-    shaped = descent(size).run(neutral_codes(model), {}, steps)
-    easel = Easel(model, camera, Target.of(portrait, LOOK), do_nothing)
-    codes, gains = first_look(easel, shaped[IDENTITY], shaped[EXPRESSION])
-    size, steps = STEPS
-    return descent(size).run(codes, gains, steps), gains
+    """The codes that all variants begin with, of a fit of the real-time ``model``, and how it moves points; not what
+    it lays over its own textures.
+    """
+    face = fit_photo(trial.portrait, model, camera=trial.camera)
+    return dict(face.codes), {name: face.refinement[name] for name in MOVING if name in face.refinement}
 
 
 @dataclass(frozen=True, eq=False)

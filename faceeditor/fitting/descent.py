@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_erosion, distance_transform_edt, maximum_filter
 from torch.nn import functional
 
 from faceeditor.faces import landmarks as points
@@ -46,9 +46,15 @@ LANDMARKS: Final = 2.0
 """How much more landmarks count: they alone tell open lips from painted ones."""
 OUTLINE: Final = 0.01
 """Usual distance, in picture heights, of what reaches over the mask."""
+SHORT: Final = 0.004
+"""The same of bare skin that does not reach it."""
 OUTLINE_COUNT: Final = 60.0
 RATES: Final = {IDENTITY: 0.05, EXPRESSION: 0.02, SKIN: 0.015, LIGHT: 0.02, HAIR: 0.004}
 """Adam's steps in the units of the codes."""
+RIM: Final = 200
+"""About how many points of the mask's outline are looked at."""
+HAIRY: Final = 0.03
+"""How near hair an outline may be the hair's, in picture heights."""
 TINT: Final = 0.15
 BROW_TINT: Final = 0.05
 
@@ -108,14 +114,24 @@ class Descent:
         return LANDMARKS * (2 * torch.log1p(off / 4)).sum()
 
     def _outline(self, codes: Mapping[str, Tensor]) -> Tensor:
-        """Points of the head, above the chin, that reach over the mask."""
+        """Points of the head, above the chin, that reach over the mask, and of the bare mask's rim that it does not
+        reach.
+        """
         where = self._projected(self.model.surface(codes).head)
         out = functional.grid_sample(
             self._distance[None, None], (2 * where - 1)[None, None], padding_mode="border", align_corners=False
         )[0, 0, 0]
         over = out * (where[:, 1] < self._chin)
         outside = (over > 0).float().sum().clamp_min(200)
-        return OUTLINE_COUNT * _robust(over / OUTLINE).sum() / outside
+        return OUTLINE_COUNT * (_robust(over / OUTLINE).sum() / outside + self._short_of(where))
+
+    def _short_of(self, where: Tensor) -> Tensor:
+        """How far points (N, 2) of the head stay away from where the photo shows the rim of bare skin."""
+        if not len(self._rim):
+            return torch.zeros(())
+        with torch.no_grad():
+            nearest = torch.cdist(self._rim, where).argmin(1)
+        return _robust((where[nearest] - self._rim) / SHORT).mean()
 
     def _prior(self, codes: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> Tensor:
         spaces = self.model.spaces
@@ -168,6 +184,18 @@ class Descent:
     def _distance(self) -> Tensor:
         outside = (self.target.mask < 0.5) & (self.target.inside > 0.5)
         return torch.from_numpy(distance_transform_edt(outside).astype(np.float32) / self.target.size)
+
+    @cached_property
+    def _rim(self) -> Tensor:
+        """Points (N, 2) of the outline of skin above the chin, in picture heights."""
+        size, mask = self.target.size, self.target.mask > 0.5
+        edge = mask & ~binary_erosion(mask, border_value=1) & (self.target.inside > 0.5)
+        edge &= (
+            ~maximum_filter(self.target.hair > 0.5, 2 * round(HAIRY * size) + 1)
+            & (np.arange(size) < self._chin * size)[:, None]
+        )
+        found = (np.argwhere(edge)[:, ::-1] + 0.5) / size
+        return torch.from_numpy(found[:: len(found) // RIM + 1]).float()
 
     @cached_property
     def _wanted(self) -> Tensor:

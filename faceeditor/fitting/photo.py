@@ -75,11 +75,12 @@ def fit_photo(
     portrait: Portrait,
     model: FittableModel,
     *,
+    camera: Camera | None = None,
     quality: str = "standard",
     on_step: Callable[[FitProgress], None] = lambda progress: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Face:
-    """Fits ``model`` to ``portrait``.
+    """Fits ``model`` to ``portrait``, taken from ``camera`` if that is known.
 
     ``quality`` is ``draft``, ``standard`` or ``best``. ``on_step`` is called at least every few tenths of a second;
     what it raises ends the fit. Raises :class:`FitCancelled` when ``cancelled`` answers yes, ``UserError`` for a
@@ -90,7 +91,7 @@ def fit_photo(
         raise UserError(f"{quality} is not a quality; choose {', '.join(PLANS)}.")
     watch = Watch(on_step, cancelled)
     fit = _Fit(portrait, model, PLANS[quality], watch)
-    fit.run()
+    fit.run(camera)
     face = Face("", model.name, fit.codes, fit.camera, Origin("photo", "", portrait.crop_srgb), fit.gains)
     figures = {**measure(face, portrait, model), "seconds": watch.seconds}
     return face.replace(origin=Origin("photo", "", portrait.crop_srgb, figures))
@@ -106,12 +107,12 @@ class _Fit:
         self.portrait, self.model, self.plan, self.watch = portrait, model, plan, watch
         self.gains: Gains = {}
 
-    def run(self) -> None:
+    def run(self, camera: Camera | None) -> None:
         """All of it."""
         plan, watch = self.plan, self.watch
         watch.stage("Finding camera and shape", 0.05, 1)
         watch.tick()
-        placed = place(self.portrait, self.model)
+        placed = place(self.portrait, self.model, camera=camera)
         self.camera = placed.camera
         watch.stage("Looking at light, skin and hair", 0.4, 80)
         self.codes, self.gains = first_look(self._easel(plan.look), placed.identity, placed.expression)

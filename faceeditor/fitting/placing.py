@@ -147,24 +147,30 @@ def _around(expected: Placed) -> tuple[Array, Array]:
     return mean, np.concatenate([np.full(len(expected.identity), DOUBT[IDENTITY]), doubt])
 
 
-def place(portrait: Portrait, model: FittableModel, expected: Placed | None = None) -> Placed:
+def place(
+    portrait: Portrait, model: FittableModel, expected: Placed | None = None, *, camera: Camera | None = None
+) -> Placed:
     """Camera, identity and expression that bring the model's landmarks to those of ``portrait``.
 
-    ``expected`` is what something else has read off the picture, to start from and not to stray far from. Between
-    rounds the jaw line is taken as seen from the yaw that was found, and landmarks that stay far from where they should
-    be are trusted less.
+    ``expected`` is what something else has read off the picture, to start from and not to stray far from; a ``camera``
+    that is known stays where it is. Between rounds the jaw line is taken as seen from the yaw that was found, and
+    landmarks that stay far from where they should be are trusted less.
     """
-    start = parameters_of(portrait.camera().replace(distance=0.95) if expected is None else expected.camera)
+    guess = portrait.camera().replace(distance=0.95) if expected is None else expected.camera
+    start = parameters_of(camera or guess)
     dims = [model.spaces[name].dims for name in (IDENTITY, EXPRESSION)]
     problem = _Problem(portrait, model, expected)
     unknown = np.concatenate([start, problem.mean])
     limit = np.full(dims[0], MOST_UNUSUAL)
     low = np.r_[CAMERA_LOW, -limit, np.zeros(dims[1])]
     high = np.r_[CAMERA_HIGH, limit, np.ones(dims[1])]
+    if camera is not None:
+        low[:7] = high[:7] = start
     for _ in range(ROUNDS):
         unknown = _solve(problem, np.clip(unknown, low, high), low, high)
         problem.review(unknown)
-    return Placed(camera_of(unknown[:7]), as_code(unknown[7 : 7 + dims[0]]), as_code(_quiet(unknown[7 + dims[0] :])))
+    seen = camera or camera_of(unknown[:7])
+    return Placed(seen, as_code(unknown[7 : 7 + dims[0]]), as_code(_quiet(unknown[7 + dims[0] :])))
 
 
 def _solve(problem: _Problem, unknown: Array, low: Array, high: Array, steps: int = 8) -> Array:

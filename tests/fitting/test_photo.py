@@ -15,6 +15,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, HAIR, HAIR_STYLES, IDENTITY, LIGHT, LIGHT_SHAPE
 from faceeditor.fitting import atlas, hair_volume
+from faceeditor.fitting.descent import Descent
 from faceeditor.fitting.easel import Easel, neutral_codes
 from faceeditor.fitting.first_look import first_look
 from faceeditor.fitting.measures import measure
@@ -24,6 +25,7 @@ from faceeditor.fitting.portrait import analyse
 from faceeditor.fitting.progress import FitCancelled, FitProgress
 from faceeditor.fitting.target import Target
 from faceeditor.models.bundle import load_model
+from faceeditor.models.contract import do_nothing
 from faceeditor.models.layers import tensors
 from faceeditor.rendering import harmonics
 from tests.drawn_portrait import BEHIND, head, portrait_of
@@ -70,6 +72,32 @@ def test_camera_and_shape_are_found_from_landmarks(model, yaw, pitch):
     assert placed.expression.min() >= 0
     assert placed.expression.max() <= 1
     assert placed.expression[EXPRESSION_COMPONENTS.index("jawOpen")] > 0.25
+
+
+def test_a_camera_that_is_known_stays(model):
+    codes, camera = head(model, 3), Camera(yaw=28, pitch=5, distance=0.6, field_of_view=32)
+    portrait = portrait_of(model, codes, camera)
+    placed = place(portrait, model, camera=camera)
+    assert placed.camera == camera
+    fitted = {**codes, IDENTITY: placed.identity, EXPRESSION: placed.expression}
+    assert landmark_error(model, fitted, camera, portrait) < 2
+
+
+def test_a_head_grows_to_the_rim_of_bare_skin(model):
+    """Landmarks say nothing of the back of a bald head."""
+    codes, camera = head(model, 14), Camera(yaw=70, distance=1.0)
+    portrait = portrait_of(model, codes, camera)
+    target = Target.of(portrait, 64)
+    placed = place(portrait, model, camera=camera)
+    start = {**codes, IDENTITY: placed.identity, EXPRESSION: placed.expression}
+    descent = Descent(model, camera, target, torch.from_numpy(portrait.confidence), do_nothing)
+    rows = np.arange(128)[:, None] < descent._chin * 128
+    true = model.render(codes, camera, 128).alpha
+
+    def off(found):
+        return (np.abs(model.render(found, camera, 128).alpha - true) * rows).sum()
+
+    assert off(descent.run(start, {}, 25)) < 0.75 * off(start)
 
 
 def test_a_few_wrong_landmarks_do_not_spoil_the_shape(model):
