@@ -2,7 +2,8 @@
 
 ``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
 of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances; ``infamous`` those
-of INFAMOUS-NeRF's fits; ``transfers`` tells what transfers of attributes move.
+of INFAMOUS-NeRF's fits; ``refiner`` what refining does to models' pictures; ``transfers`` tells what transfers of
+attributes move.
 """
 
 import json
@@ -218,6 +219,29 @@ def infamous(
         report[name] = table(several, starts, load_variant(where), likeness)
         print(json.dumps({name: report[name]}), flush=True)
     report["identity_pairs_told_right"] = likeness.accuracy(list(trials(studio, told)))
+    print(json.dumps(report, indent=1))
+
+
+@app.command()
+def refiner(
+    bundle: Annotated[str, typer.Option(help="name or folder of the refiner's bundle")] = "refiner-studio",
+    models: Annotated[
+        str, typer.Option(help="names of the bundles that draw, separated by commas")
+    ] = "infamous-studio,headnerf-studio,guided-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    count: Annotated[int, typer.Option(help="held-out pictures")] = 24,
+    size: Annotated[int, typer.Option(help="pixels")] = 256,
+) -> None:
+    """Print how near models' pictures of true codes come to the studio's, before and after they are refined."""
+    from training.evaluate_refiner import load_refiner, refined
+    from training.perceptual import Perceptual
+
+    studio, network, perceptual = Studio.open(data), load_refiner(bundle), Perceptual.best()
+    shots = [studio.shoot(one, size) for one in held_out(count)]
+    report: dict[str, object] = {"pictures": count, "size": size, "perceptual_by": perceptual.source}
+    for name in models.split(","):
+        report[name] = refined(load_model(name), network, shots, perceptual)
+        print(json.dumps({name: report[name]}), flush=True)
     print(json.dumps(report, indent=1))
 
 

@@ -1,15 +1,24 @@
-"""What a refiner does to held-out people's pictures: how near they come to the truth, before and after, and how fast."""
+"""What a refiner does to held-out people's pictures: how near the truth they are before and after, and how fast."""
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from faceeditor.models.bundle import find_bundles, read_bundle
 from faceeditor.models.contract import Frame, RadianceModel, Refiner
+from faceeditor.models.refiner import DiffusionRefiner
 from training.evaluate import compare, picture
 from training.perceptual import Perceptual
 from training.studio.shot import Shot
+
+
+def load_refiner(where: str) -> DiffusionRefiner:
+    """The refiner of a bundle by its name or its folder."""
+    bundle = read_bundle(find_bundles().get(where, Path(where)))
+    return DiffusionRefiner.from_bundle(bundle, torch.device("cpu"))
 
 
 def against(frame: Frame, shot: Shot, perceptual: Perceptual) -> dict[str, float]:

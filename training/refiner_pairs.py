@@ -30,12 +30,12 @@ PART: Final = 32
 
 
 def truth_over(frame: Frame, true_srgb: NDArray[np.uint8], coverage: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The true picture (S, S, 3), which stands over white, over what ``frame`` shows over white: where the truth has no
-    head, it asks for no change.
+    """The true picture (S, S, 3), which stands over white, with what ``frame`` shows instead of white where ``coverage``
+    (S, S) of the truth is less than the frame's: where only the frame has a head, it asks for no change.
     """
-    outside = 1 - coverage[..., None]
-    premultiplied = np.maximum(srgb8_to_linear(true_srgb) - outside, 0)
-    return linear_to_srgb8(premultiplied + outside * srgb8_to_linear(frame.over()))
+    more = np.maximum(frame.alpha - coverage, 0)[..., None]
+    colour = frame.rgb_linear / np.maximum(frame.alpha, 1e-4)[..., None]
+    return linear_to_srgb8(srgb8_to_linear(true_srgb) + more * (colour - 1))
 
 
 def pair(model: RadianceModel, pictures: CapturedPictures, number: int) -> Arrays:

@@ -17,22 +17,28 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
 from faceeditor.errors import UserError
-from faceeditor.models.bundle import read_bundle, write_bundle
+from faceeditor.models.attributes import AttributeNetwork
+from faceeditor.models.bundle import load_model, read_bundle, write_bundle
 from faceeditor.models.refiner import DiffusionRefiner, RefinerConfig
 from training.loop import Loop, LoopConfig, Losses
+from training.perceptual import Perceptual
 from training.refiner_pairs import DrawnPairs, Pairs
 
 CONFIGS: Final = Path(__file__).parent / "configs"
 SCHEDULE: Final = "squaredcos_cap_v2"
 """Nichol and Dhariwal's noise ("Improved Denoising Diffusion Probabilistic Models", 2021)."""
+SEEN_BY: Final = "attributes-studio"
+PARTS: Final = 2
+"""The bundle and its stages that tell how different pictures look."""
 LITTLE: Final = 0.03
 """Mean squared differences, times the gain's square, below which crops count less."""
 
 
 @dataclass(frozen=True)
 class RefinerTraining:
-    """One training: what ``model`` changes in :class:`RefinerConfig`, and a ``batch`` of crops of ``side`` pixels a step,
-    with noise of one of so many ``timesteps``, the ``first`` of them left out where sampling never looks.
+    """One training: what ``model`` changes in :class:`RefinerConfig`, and a ``batch`` of crops of ``side`` pixels a
+    step, with noise of one of so many ``timesteps``, the ``first`` of them left out where sampling never looks. ``per``
+    weighs how different the expected pictures look.
     """
 
     loop: LoopConfig
@@ -40,6 +46,7 @@ class RefinerTraining:
     side: int
     timesteps: int = 1000
     first: int = 0
+    per: float = 0.0
     model: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -55,13 +62,16 @@ class RefinerTraining:
 
 
 class NoiseStep(nn.Module):
-    """What a batch of pairs teaches the ``model``: Eq. 4."""
+    """What a batch of pairs teaches the ``model``: Eq. 4, and beyond the paper that what is expected should look like
+    the truth to a network that knows faces; another one than judges in ``evaluate``.
+    """
 
     kept: Tensor
 
-    def __init__(self, model: DiffusionRefiner, timesteps: int, first: int) -> None:
+    def __init__(self, model: DiffusionRefiner, timesteps: int, first: int, per: float = 0.0) -> None:
         super().__init__()
-        self.model, self.first = model, first
+        self.model, self.first, self.per = model, first, per
+        self.perceptual = _seen_by(load_model(SEEN_BY)) if per else None
         self.schedule = DDPMScheduler(timesteps, beta_schedule=SCHEDULE)
         self.register_buffer("kept", self.schedule.alphas_cumprod, persistent=False)
 
@@ -78,11 +88,24 @@ class NoiseStep(nn.Module):
         head = (pairs.alpha > 0).float()
         wrong, lacking = (_mean(values.square(), head) for values in (found - clean, clean))
         weight = (self.model.config.spread / self.model.doubt(kept)).square() / (lacking + LITTLE)
+        noise_loss = (wrong * weight).mean()
+        seen = self._seen(pairs.coarse + found * head / self.model.config.gain, pairs.true)
         return {
-            "total": (wrong * weight).mean(),
+            "total": noise_loss + self.per * seen,
+            "noise": noise_loss,
+            "per": seen,
             "missing": wrong.mean().sqrt() / self.model.config.gain,
             "missing_before": lacking.mean().sqrt() / self.model.config.gain,
         }
+
+    def _seen(self, expected: Tensor, true: Tensor) -> Tensor:
+        return expected.new_zeros(()) if self.perceptual is None else self.perceptual(expected, true)
+
+
+def _seen_by(encoder: AttributeNetwork) -> Perceptual:
+    """What the first parts of an attribute encoder see."""
+    parts: list[nn.Module] = [encoder.stem, *list(encoder.stages)[:PARTS]]
+    return Perceptual(parts, encoder.name, (0.5,) * 3, (0.5,) * 3)
 
 
 def _mean(values: Tensor, head: Tensor) -> Tensor:
@@ -118,7 +141,7 @@ def main(
     except UserError as error:
         raise SystemExit(str(error)) from None
     torch.manual_seed(config.loop.seed)
-    step = NoiseStep(DiffusionRefiner(config.model_config), config.timesteps, config.first)
+    step = NoiseStep(DiffusionRefiner(config.model_config), config.timesteps, config.first, config.per)
     if start is not None:
         step.model.load_state_dict({key: value.float() for key, value in read_bundle(start).tensors.items()})
     loop = Loop(config.loop, work, step, lambda network, batch, number: network(batch))

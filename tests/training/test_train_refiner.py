@@ -1,0 +1,91 @@
+"""Training the refiner: pairs where the truth has no head ask for nothing, crops fit together, and it learns."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from faceeditor.errors import UserError
+from faceeditor.faces.camera import Camera
+from faceeditor.models.bundle import read_bundle
+from faceeditor.models.refiner import DiffusionRefiner, RefinerConfig
+from tests.tiny import TinyHead, tiny_face
+from training.evaluate_refiner import load_refiner
+from training.loop import Loop, LoopConfig
+from training.refiner_pairs import DrawnPairs, truth_over
+from training.train_refiner import NoiseStep, RefinerTraining, export
+
+SIZE = 48
+
+
+def darker_and_true(count=3, size=SIZE):
+    """Pairs whose truth is a little brighter than what is coarse, everywhere in the head."""
+    frames = [TinyHead().render(tiny_face(seed=seed).codes, Camera(), size) for seed in range(count)]
+    coarse = np.stack([frame.over() for frame in frames])
+    alpha = np.stack([frame.alpha for frame in frames])
+    true = np.where(alpha[..., None] > 0, np.minimum(coarse.astype(int) + 12, 255), coarse).astype(np.uint8)
+    return {"coarse_srgb": coarse, "true_srgb": true, "alpha": np.rint(alpha * 255).astype(np.uint8)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.savez(tmp_path / "tiny-00000.npz", **darker_and_true())
+    return tmp_path
+
+
+def test_where_the_truth_has_no_head_it_asks_for_no_change():
+    frame = TinyHead().render(tiny_face().codes, Camera(), SIZE)
+    white = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    nothing = truth_over(frame, white, np.zeros((SIZE, SIZE), np.float32))
+    assert np.abs(nothing.astype(int) - frame.over()).max() <= 1
+    thinner = truth_over(frame, frame.over(), frame.alpha)
+    assert np.abs(thinner.astype(int) - frame.over()).max() <= 1, "an outline that is right is no difference"
+    grey = np.full((SIZE, SIZE, 3), 100, np.uint8)
+    np.testing.assert_array_equal(truth_over(frame, grey, np.ones((SIZE, SIZE), np.float32)), grey)
+
+
+def test_crops_are_parts_of_the_same_place_and_show_heads(folder):
+    pairs = next(DrawnPairs.of([folder], seed=1).batches(8, 24))
+    assert pairs.coarse.shape == pairs.true.shape == (8, 3, 24, 24)
+    assert pairs.alpha.shape == (8, 1, 24, 24)
+    brighter = (pairs.true - pairs.coarse).amax(1, keepdim=True)
+    assert float(brighter[pairs.alpha == 0].abs().max()) == 0
+    assert float(brighter.amax()) == pytest.approx(12 / 255, abs=1e-4)
+    assert float((pairs.alpha > 0).float().mean((1, 2, 3)).min()) > 0.1
+
+
+def test_without_pairs_one_sentence_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"python -m training\.refiner_pairs"):
+        DrawnPairs.of([tmp_path])
+
+
+def test_it_learns_what_all_pictures_lack_and_its_bundle_does_too(folder, tmp_path):
+    config = RefinerTraining.read("small")
+    loop_config = replace(LoopConfig(60, 4e-3, accelerator="cpu"), warm_up=5)
+    model = DiffusionRefiner(RefinerConfig(widths=(8, 8), levels=(0.001, 0.2)))
+    loop = Loop(loop_config, tmp_path / "work", NoiseStep(model, config.timesteps, config.first), _loss)
+    loop.run(DrawnPairs.of([folder]).batches(4, 32))
+    export(model, {"steps": 60}, tmp_path / "made")
+    refiner = load_refiner(str(tmp_path / "made"))
+    frame = TinyHead().render(tiny_face(seed=9).codes, Camera(), SIZE)
+    inside = frame.alpha > 0.99
+    gain = (refiner.refine(frame).over().astype(int) - frame.over())[inside].mean()
+    assert 5 < gain < 18
+    told = json.loads((tmp_path / "made" / "bundle.json").read_text())
+    assert told["architecture"] == "refiner"
+    assert read_bundle(tmp_path / "made").training["steps"] == 60
+
+
+def _loss(network, batch, number):
+    return network(batch)
+
+
+def test_the_error_is_a_share_of_what_the_picture_could_tell(folder):
+    """A model that says nothing beyond the noise is wrong by about as much as the crops lack."""
+    step = NoiseStep(DiffusionRefiner(RefinerConfig(widths=(4, 4))), 1000, 900)
+    torch.manual_seed(0)
+    losses = step(next(DrawnPairs.of([folder]).batches(8, 24)))
+    assert float(losses["missing"]) == pytest.approx(float(losses["missing_before"]), rel=0.2)
+    assert float(losses["missing_before"]) == pytest.approx(12 / 255, rel=0.1)
