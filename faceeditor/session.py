@@ -5,14 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import SignalInstance
 
 from faceeditor.editing import controls
-from faceeditor.editing.document import Document, FaceId, new_id
+from faceeditor.editing.document import Document, FaceId
 from faceeditor.editing.driving import driven
 from faceeditor.editing.edits import Edits
 from faceeditor.editing.views import Views
@@ -21,6 +21,7 @@ from faceeditor.engine.engine import Engine, Loader
 from faceeditor.engine.jobs import Deliver, Job, Steps
 from faceeditor.engine.photo_desk import PhotoDesk
 from faceeditor.engine.requests import WHITE, Background, Drawn, DrawRequest, Enhancement, Show
+from faceeditor.engine.scan_desk import ScanDesk
 from faceeditor.errors import UserError
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face, Origin
@@ -34,20 +35,13 @@ from faceeditor.models.catalogue import ModelInfo, catalogue
 from faceeditor.resources import resource_path
 from faceeditor.settings import Settings
 
-if TYPE_CHECKING:
-    from faceeditor.faces.scan import Scan
-    from faceeditor.files.depth import Intrinsics
-    from faceeditor.fitting.scan_placing import Placement
-
 T = TypeVar("T")
 
-SCAN_MODEL: Final = "imface-studio"
-"""The model that scans are fitted with unless another is named."""
 THUMBNAIL: Final = "thumbnail:"
 """Targets that begin so are drawn after the others and their pictures go into .face files."""
 
 
-class Session(Edits, Views, PhotoDesk):
+class Session(Edits, Views, PhotoDesk, ScanDesk):
     """One open document and the engine that serves it.
 
     It belongs to one thread: verbs are called there, and all signals (the session's, the engine's, the jobs') arrive
@@ -360,41 +354,6 @@ class Session(Edits, Views, PhotoDesk):
 
     # --- jobs --------------------------------------------------------------------------------------------------------
 
-    def place_scan(
-        self, path: Path, *, marked: NDArray[np.float64] | None = None, intrinsics: "Intrinsics | None" = None
-    ) -> Job[tuple["Scan", "Placement"]]:
-        """The scan and where its face is, for the artist to correct before :meth:`fit_scan`."""
-        from faceeditor.engine import scans
-
-        source = scans.Source(path, marked, intrinsics)
-        return self.engine.submit(f"Look at {path.name}", lambda step: scans.place(self.engine.model, source, step))
-
-    def fit_scan(
-        self,
-        path: Path,
-        *,
-        quality: str = "standard",
-        model: str | None = None,
-        marked: NDArray[np.float64] | None = None,
-        intrinsics: "Intrinsics | None" = None,
-    ) -> Job[FaceId]:
-        """Makes a face from a 3D scan; the surface streams by the job as a face, which is added when it is done.
-
-        ``marked`` (5, 3) are points that the artist marked, in the scan's own unit and axes: outer eye corners, nose
-        tip, mouth corners, the subject's right before the left. A depth picture has ``intrinsics``.
-        """
-        from faceeditor.engine import scans
-
-        name, source = model or SCAN_MODEL, scans.Source(path, marked, intrinsics)
-
-        def work(step: Steps) -> FaceId:
-            face = scans.fit(self.engine.model, source, name, quality, step)
-            face_id = new_id()
-            self._deliver(lambda: self._add_fitted(face, face_id))
-            return face_id
-
-        return self.engine.submit(f"Fit {path.name}", work)
-
     def export_picture(
         self,
         face_id: FaceId,
@@ -577,9 +536,6 @@ class Session(Edits, Views, PhotoDesk):
         self._paths[face_id] = path
         self.settings.remember(path.resolve())
         self.document.mark_saved(face_id)
-
-    def _add_fitted(self, face: Face, face_id: FaceId) -> None:
-        self.document.add(face, f"Fit {face.name}", face_id)
 
     def _autosave(self) -> None:
         if self._autosaver is not None:

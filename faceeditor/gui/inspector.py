@@ -157,7 +157,11 @@ class Inspector(QWidget):
             self._column.removeWidget(section)
             if section not in fixed:
                 section.deleteLater()
-        self._sections = [self._build_section(space, folded=i > 1) for i, space in enumerate(spaces.values())]
+        self._sections = []
+        yield
+        for number, space in enumerate(spaces.values()):
+            self._sections.append(self._build_section(space, folded=number > 1))
+            yield
         self._sections += fixed
         while self._column.count():
             self._column.takeAt(0)

@@ -26,10 +26,10 @@ class Slices(QObject):
         return self._steps is not None
 
     def run(self, steps: Iterator[None]) -> None:
-        """Begin with ``steps``; what was under way is dropped."""
+        """Do the first of ``steps`` now and the others between events; what was under way is dropped."""
         self._steps = steps
         self._timer.start()
-        self._slice()
+        self._step()
 
     def finish(self) -> None:
         """Do all that is left at once."""
