@@ -23,13 +23,12 @@ from training.triplane_carving import Carving, Floats
 
 Heads = dict[str, NDArray[Any]]
 """Arrays by name, each with the heads' number first. ``surface`` (., N, 3) are points of the head at rest with unit
-``normals``, the first half of them in the face, and, where it is known, ``mean`` (., N, 3) the same points of the mean
-head; ``near`` (., 2, N, 3) the same moved at random by either of two amounts, ``ball`` (., M, 3) points anywhere,
-``space`` (., M, 3) points between; ``near_sdf``, ``ball_sdf`` and ``space_sdf`` (...) their distances. ``maps``
-(., V, 3, S, S) int8 are normal maps, 127 times the normals, of cameras on a Fibonacci lattice. ``at_rest`` and
-``posed`` (., E, K, 3) are the same points before and after each ``expression`` (., E, 64). ``identity`` is the code;
-of scanned people, whose codes are to be learned, it is a number (., 1), as ``expression`` (., E, 1) is. Lengths are in
-the model's unit.
+``normals``, the first half of them in the face; ``near`` (., 2, N, 3) the same moved at random by either of two
+amounts, ``ball`` (., M, 3) points anywhere, ``space`` (., M, 3) points between; ``near_sdf``, ``ball_sdf`` and
+``space_sdf`` (...) their distances. ``maps`` (., V, 3, S, S) int8 are normal maps, 127 times the normals, of cameras on
+a Fibonacci lattice. ``at_rest`` and ``posed`` (., E, K, 3) are the same points before and after each ``expression`` (.,
+E, 64). ``identity`` is the code; of scanned people, whose codes are to be learned, it is a number (., 1), as
+``expression`` (., E, 1) is. Lengths are in the model's unit.
 """
 
 NEAR: Final = (0.0025, 0.00025)

@@ -116,12 +116,6 @@ class HeadMaker:
             write_shells(shells, self.hair)
         return shells
 
-    @cached_property
-    def _mean(self) -> dict[str | None, Floats]:
-        """Vertices (V, 3) of the mean head at rest with each style."""
-        still = np.zeros(DIMS[IDENTITY]), expression_code(**REST)
-        return {style: self.mesh(*still, style)[0] for style in (None, *HAIR_STYLES)}
-
     def mesh(self, identity: Floats, expression: Floats, style: str | None) -> tuple[Floats, NDArray[np.int64]]:
         """Vertices (V, 3) in head space and faces (F, 3) of a head with hair, the hair's last."""
         vertices = self.vertices(identity, expression)
@@ -145,10 +139,9 @@ class HeadMaker:
         identity = sample_identity(random)
         style = None if random.random() < BALD else str(random.choice(HAIR_STYLES))
         vertices, faces = self.mesh(identity, expression_code(**REST), style)
-        surface, known = self.sampler.known(Shape.of(vertices, faces, self._facial(faces)), random)
+        _, known = self.sampler.known(Shape.of(vertices, faces, self._facial(faces)), random)
         return {
             "identity": self.code(identity, style),
-            "mean": self.sampler.own(surface.on(self._mean[style], faces)),
             **known,
             **self._motions(identity, style, random),
         }
