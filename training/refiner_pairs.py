@@ -30,8 +30,8 @@ PART: Final = 32
 
 
 def truth_over(frame: Frame, true_srgb: NDArray[np.uint8], coverage: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The true picture (S, S, 3), which stands over white, with what ``frame`` shows instead of white where ``coverage``
-    (S, S) of the truth is less than the frame's: where only the frame has a head, it asks for no change.
+    """The true picture (S, S, 3), which stands over white, with what ``frame`` shows instead of white where the truth's
+    ``coverage`` (S, S) is less than the frame's: where only the frame has a head, it asks for no change.
     """
     more = np.maximum(frame.alpha - coverage, 0)[..., None]
     colour = frame.rgb_linear / np.maximum(frame.alpha, 1e-4)[..., None]

@@ -15,6 +15,7 @@ import typer
 import yaml
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
+from torch.nn import functional
 
 from faceeditor.errors import UserError
 from faceeditor.models.attributes import AttributeNetwork
@@ -30,15 +31,18 @@ SCHEDULE: Final = "squaredcos_cap_v2"
 SEEN_BY: Final = "attributes-studio"
 PARTS: Final = 2
 """The bundle and its stages that tell how different pictures look."""
-LITTLE: Final = 0.03
-"""Mean squared differences, times the gain's square, below which crops count less."""
+SURE: Final = 0.99
+"""Coverage from which on a pixel counts: outlines are where they are, and drown everything else."""
+BROAD: Final = 4.0
+"""Pixels from which on differences are none of the refiner's business: a picture does not tell that its colours are
+wrong."""
 
 
 @dataclass(frozen=True)
 class RefinerTraining:
     """One training: what ``model`` changes in :class:`RefinerConfig`, and a ``batch`` of crops of ``side`` pixels a
     step, with noise of one of so many ``timesteps``, the ``first`` of them left out where sampling never looks. ``per``
-    weighs how different the expected pictures look.
+    weighs how different the expected pictures look; all in ``short`` numbers, of 16 bits, where those are quicker.
     """
 
     loop: LoopConfig
@@ -47,6 +51,7 @@ class RefinerTraining:
     timesteps: int = 1000
     first: int = 0
     per: float = 0.0
+    short: bool = True
     model: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -68,38 +73,55 @@ class NoiseStep(nn.Module):
 
     kept: Tensor
 
-    def __init__(self, model: DiffusionRefiner, timesteps: int, first: int, per: float = 0.0) -> None:
+    def __init__(
+        self, model: DiffusionRefiner, timesteps: int, first: int, per: float = 0.0, short: bool = False
+    ) -> None:
         super().__init__()
-        self.model, self.first, self.per = model, first, per
+        self.model, self.first, self.per, self.short = model, first, per, short
         self.perceptual = _seen_by(load_model(SEEN_BY)) if per else None
         self.schedule = DDPMScheduler(timesteps, beta_schedule=SCHEDULE)
         self.register_buffer("kept", self.schedule.alphas_cumprod, persistent=False)
 
     def forward(self, pairs: Pairs) -> Losses:
         """The mean squared error where there is a head, as a share of what nobody could tell without the picture, which
-        weighs Eq. 4's by noise level; crops that lack little count as much as crops that lack much. ``missing`` is the
-        error of the differences themselves, in sRGB.
+        weighs Eq. 4's by noise level, and how different it looks. ``missing`` is the error of the differences, in sRGB,
+        and ``missing_before`` how large they are.
         """
-        clean = (pairs.true - pairs.coarse) * self.model.config.gain
+        gain, head = self.model.config.gain, (pairs.alpha > SURE).float()
+        clean = detail((pairs.true - pairs.coarse) * head) * head * gain
         noise = torch.randn_like(clean)
         times = torch.randint(self.first, len(self.kept), (len(clean),), device=clean.device)
         kept = self.kept[times]
-        found = self.model(self.schedule.add_noise(clean, noise, times), pairs.coarse, pairs.alpha, kept)
-        head = (pairs.alpha > 0).float()
+        noisy = self.schedule.add_noise(clean, noise, times)
+        with torch.autocast(clean.device.type, torch.bfloat16, enabled=self.short):
+            found = self.model(noisy, pairs.coarse, pairs.alpha, kept)
         wrong, lacking = (_mean(values.square(), head) for values in (found - clean, clean))
-        weight = (self.model.config.spread / self.model.doubt(kept)).square() / (lacking + LITTLE)
-        noise_loss = (wrong * weight).mean()
-        seen = self._seen(pairs.coarse + found * head / self.model.config.gain, pairs.true)
+        noise_loss = (wrong / self.model.doubt(kept).square()).mean()
+        seen = self._seen(pairs.coarse + found * head / gain, pairs.coarse + clean / gain)
         return {
             "total": noise_loss + self.per * seen,
             "noise": noise_loss,
             "per": seen,
-            "missing": wrong.mean().sqrt() / self.model.config.gain,
-            "missing_before": lacking.mean().sqrt() / self.model.config.gain,
+            "missing": wrong.mean().sqrt() / gain,
+            "missing_before": lacking.mean().sqrt() / gain,
         }
 
     def _seen(self, expected: Tensor, true: Tensor) -> Tensor:
-        return expected.new_zeros(()) if self.perceptual is None else self.perceptual(expected, true)
+        if self.perceptual is None:
+            return expected.new_zeros(())
+        with torch.autocast(expected.device.type, torch.bfloat16, enabled=self.short):
+            seen: Tensor = self.perceptual(expected, true)
+        return seen
+
+
+def detail(pictures: Tensor) -> Tensor:
+    """What is finer than ``BROAD`` in ``pictures`` (batch, C, H, W)."""
+    reach = round(3 * BROAD)
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=pictures.device) / BROAD) ** 2)
+    weights = weights / weights.sum()
+    broad = functional.pad(pictures, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
+    broad = functional.conv2d(functional.conv2d(broad, weights[None, None, None]), weights[None, None, :, None])
+    return pictures - broad.view(*pictures.shape)
 
 
 def _seen_by(encoder: AttributeNetwork) -> Perceptual:
@@ -141,7 +163,7 @@ def main(
     except UserError as error:
         raise SystemExit(str(error)) from None
     torch.manual_seed(config.loop.seed)
-    step = NoiseStep(DiffusionRefiner(config.model_config), config.timesteps, config.first, config.per)
+    step = NoiseStep(DiffusionRefiner(config.model_config), config.timesteps, config.first, config.per, config.short)
     if start is not None:
         step.model.load_state_dict({key: value.float() for key, value in read_bundle(start).tensors.items()})
     loop = Loop(config.loop, work, step, lambda network, batch, number: network(batch))
