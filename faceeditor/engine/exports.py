@@ -35,7 +35,7 @@ ENCODER: Final = "attributes"
 """The architecture of the bundle that tells a face at one glance."""
 REFINER: Final = "refiner"
 """The architecture of the bundle that makes pictures finer."""
-NO_REFINER: Final = "No refiner is installed, so pictures cannot be enhanced; install the program again."
+NO_REFINER: Final = "No refiner is installed, so pictures cannot be enhanced; put one into the models folder."
 
 Finish = Callable[[Frame], Frame]
 """What is done with a drawn picture before it is written."""

@@ -55,7 +55,7 @@ def test_films_are_enhanced_too(installed, line, ann, tmp_path):
 def test_without_a_refiner_one_sentence_says_so(line, ann, tmp_path, monkeypatch):
     monkeypatch.setattr(exports, "catalogue", lambda: ())
     said = line.refused("render", ann, "--out", tmp_path / "a.png", "--enhance")
-    assert said == "No refiner is installed, so pictures cannot be enhanced; install the program again."
+    assert said == "No refiner is installed, so pictures cannot be enhanced; put one into the models folder."
     assert not (tmp_path / "a.png").exists()
 
 
