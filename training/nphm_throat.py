@@ -12,8 +12,8 @@ from scipy.spatial import Delaunay
 
 from training.nphm_data import Floats, Ints, Mesh
 
-NEAR: Final = 1e-7
-"""Metres from the plane within which an edge lies in it."""
+NEAR: Final = 1e-6
+"""Metres from the plane within which a vertex lies in it: cut there, triangles would be slivers that no lid fits."""
 AT_ONCE: Final = 256
 
 
@@ -23,7 +23,9 @@ def beheaded(scan: Mesh, point: Floats, normal: Floats) -> Mesh:
     """
     mesh: Any = trimesh.Trimesh(scan.vertices, scan.faces, process=False)
     mesh.merge_vertices()
-    cut: Any = trimesh.intersections.slice_faces_plane(mesh.vertices, mesh.faces, normal, point)  # type: ignore[no-untyped-call]
+    away = (mesh.vertices - point) @ normal
+    level = mesh.vertices - np.where(np.abs(away) < NEAR, away, 0)[:, None] * normal
+    cut: Any = trimesh.intersections.slice_faces_plane(level, mesh.faces, normal, point)  # type: ignore[no-untyped-call]
     vertices, faces, _ = cut
     if not len(faces):
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -39,6 +39,8 @@ def area(mesh):
     st.floats(-0.8, 0.8),
     st.tuples(*[st.floats(-1, 1)] * 3),
 )
+@example(turn=(0.0, 1e-10, 0.0), height=0.0, place=(0.0, 0.0, 0.0))  # almost through vertices
+@example(turn=(0.0, 1e-7, 0.0), height=0.0, place=(0.0, 0.0, 0.0))
 def test_a_ball_cut_anywhere_is_closed_again(turn, height, place):
     normal = Rotation.from_rotvec(turn).apply(UP)
     ball = trimesh.creation.icosphere(3)
