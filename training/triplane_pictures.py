@@ -101,6 +101,7 @@ def main(
     ablation: Annotated[list[str] | None, typer.Option(help="a bundle of an ablation; may be repeated")] = None,
 ) -> None:
     """Draw what a tri-plane head does."""
+    out.mkdir(parents=True, exist_ok=True)
     if ablation:
         models = [load_head(one) for one in ablation]
         sheet(ablated(models, studio_maker(data, hair), count)).save(out / "head_ablation.jpg", quality=88)
