@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from faceeditor.errors import UserError
+from faceeditor.faces.latents import Space
 from faceeditor.faces.layout import EXPRESSION, IDENTITY
 from faceeditor.models.bundle import write_bundle
 from faceeditor.models.triplane import HeadField, TriplaneConfig, TriplaneHead
@@ -152,10 +153,10 @@ class IdentityStep(nn.Module):
         weights: TriplaneWeights,
         count: int,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Unweighted losses of heads with ``codes`` (B, dims) and their ``warp``, and normal maps (V, 3, S, S) of the
-        first of them from the cameras ``views`` of ``count``.
+        """Unweighted losses of heads with ``codes`` (B, dims) and their ``warp``, ``None`` where that moves nothing,
+        and normal maps (V, 3, S, S) of the first of them from the cameras ``views`` of ``count``.
         """
-        head = self.model.field({IDENTITY: codes}, warp)
+        head = replace(self.model.mean_head(codes), warp=warp)
         losses = {} if points is None else point_losses(head, points, weights)
         if head.rows is not None:
             losses |= plane_losses(head.rows, weights)
@@ -208,6 +209,7 @@ class Trainer:
         if config.codes == "studio":
             self.model.deformation.rest[: len(rest)] = rest
         self.codes = HeadCodes(heads, config.model_config, config.codes == "learned")
+        self.spaces: Mapping[str, Space] = {}
         self.steps, self.minutes = 0, 0.0
 
     def fit_warp(self) -> None:
@@ -220,17 +222,19 @@ class Trainer:
 
     @cached_property
     def _warps(self) -> BoundWarp | None:
-        """The warps of all heads, which nothing trains."""
+        """The warps of all heads, which nothing trains; none where they move nothing, for all are the mean head."""
         with torch.no_grad():
             each = [self.model.warped(self.codes.identity(head)) for head in torch.arange(len(self.heads[IDENTITY]))]
         known = [warp for warp in each if warp is not None]
-        if not known:
+        if not any(warp.forward.any() for warp in known):
             return None
         return BoundWarp(torch.stack([warp.forward for warp in known]), torch.stack([warp.back for warp in known]))
 
     def _warp(self, chosen: Tensor) -> BoundWarp | None:
         """Those of the heads ``chosen`` (B,)."""
-        all_ = None if self.codes.learned else self._warps
+        if self.codes.learned:
+            return self.model.warped(self.codes.identity(chosen))
+        all_ = self._warps
         return None if all_ is None else BoundWarp(all_.forward[chosen], all_.back[chosen])
 
     def train_identity(self) -> None:
@@ -314,7 +318,7 @@ class Trainer:
         pairs = Pairs(at_rest, posed, self._some("ball", chosen, self.config.pairs // 4))
         with torch.no_grad():
             identity = self.codes.identity(chosen)
-            warp = self.model.warped(identity) if self.codes.learned else self._warp(chosen)
+            warp = self._warp(chosen)
         losses: Losses = network(identity, warp, self.codes.expression(chosen, numbers), pairs)
         return losses
 
@@ -355,15 +359,23 @@ class Trainer:
         return functional.adaptive_avg_pool2d(stored, self.config.size)
 
     def take_over(self, known: TriplaneHead) -> None:
-        """The warp and the expressions of another model of the same configuration, so that only identities are left."""
+        """The warp, the expressions and the spaces of another model of the same configuration, so that only identities
+        are left.
+        """
+        self.spaces = known.spaces or self.spaces
         if known.warp is not None:
             self.model.take_warp(known.warp)
         self.model.deformation.load_state_dict(known.deformation.state_dict())
 
     def go_on_from(self, known: TriplaneHead) -> None:
-        """The identities and expressions of another model of the same configuration, to be trained on."""
-        theirs = {name: value for name, value in known.state_dict().items() if not name.startswith("warp.")}
-        self.model.load_state_dict({**self.model.state_dict(), **theirs})
+        """The identities and expressions of another model of the same configuration, whose planes may be made of fewer
+        channels, to be trained on.
+        """
+        model, own = self.model, ("warp.", "generator.")
+        theirs = {name: value for name, value in known.state_dict().items() if not name.startswith(own)}
+        model.load_state_dict({**model.state_dict(), **theirs})
+        if model.generator is not None and known.generator is not None:
+            model.generator.take(known.generator)
 
     def _keep(self, loop: Loop) -> None:
         best = loop.best
@@ -397,7 +409,7 @@ def export(trainer: Trainer, facts: dict[str, Any], out: Path) -> None:
         configuration=trainer.model.config.to_json(),
         training={**facts, **trainer.facts()},
         tensors=dict(trainer.model.state_dict()),
-        spaces=triplane_spaces(trainer.codes, trainer.model.config),
+        spaces=trainer.spaces or triplane_spaces(trainer.codes, trainer.model.config),
     )
 
 
@@ -425,17 +437,17 @@ def main(
             heads = work / "heads"
             make_parts(data, heads, config.parts, os.cpu_count() or 1)
         trainer = Trainer(config, read_parts(heads, limit), work)
-        if config.codes == "studio":
-            maker = studio_maker(data, heads)
-            write_blendshapes(maker, heads)
-            write_people(maker, heads)
-            trainer.blendshapes, trainer.people = read_blendshapes(heads), read_people(heads)
+        if start is not None:
+            trainer.go_on_from(load_head(start))
         if known is not None:
             trainer.take_over(load_head(known))
             trainer.train_identity()
         else:
-            if start is not None:
-                trainer.go_on_from(load_head(start))
+            if config.codes == "studio":
+                maker = studio_maker(data, heads)
+                write_blendshapes(maker, heads)
+                write_people(maker, heads)
+                trainer.blendshapes, trainer.people = read_blendshapes(heads), read_people(heads)
             trainer.fit_warp()
             trainer.train_identity()
             trainer.train_blendshapes()

@@ -39,15 +39,15 @@ LOOSE: Final = (0.01, 0.002)
 """σ1 and σ2 of corresponding points."""
 BESIDE: Final = 0.015
 """Up to this distance, in the model's unit, the nearest triangle tells the sign, beyond it the carving."""
-POOL: Final = 24_000
+POOL: Final = 3
+"""Points tried in the face, and as many elsewhere, for each one that is wanted on the surface."""
 NEIGHBOURS: Final = 4
-BLOCK: Final = 3
-"""Pixels a side of the carving's pictures for each of a normal map; odd, so that one is in its middle."""
 OF_A_PART: Final = 10
 
 
 class Counts(NamedTuple):
-    """Of a head: points on its ``surface``, in the ``ball``, normal maps (``views``) of ``size`` pixels a side,
+    """Of a head: points on its ``surface``, in the ``ball``, normal maps (``views``) of ``size`` pixels a side, for
+    each of which the carving's pictures have ``block`` x ``block``, an odd number, so that one is in their middle;
     ``expressions`` of ``pairs`` points each.
     """
 
@@ -55,6 +55,7 @@ class Counts(NamedTuple):
     ball: int = 3000
     views: int = 128
     size: int = 64
+    block: int = 3
     expressions: int = 6
     pairs: int = 3000
 
@@ -128,7 +129,7 @@ class HeadSampler:
             self.ball,
             self.rasteriser,
             self.counts.views,
-            BLOCK * self.counts.size,
+            self.counts.block * self.counts.size,
         )
         seen = self._drawn(shape, carving, random)
         surface = self._balanced(seen, shape.facial, random)
@@ -143,7 +144,7 @@ class HeadSampler:
         corners = shape.corners
         found = []
         for part in (shape.facial, ~shape.facial):
-            points, face, weights = sample_triangles(corners, POOL, random, part.astype(float))
+            points, face, weights = sample_triangles(corners, POOL * self.counts.surface, random, part.astype(float))
             found.append(self._visible(_samples(shape, points, face, weights), carving))
         return Samples(*(np.concatenate(tables) for tables in zip(*found, strict=True)))
 
@@ -181,9 +182,10 @@ class HeadSampler:
         }
 
     def _maps(self, shape: Shape, carving: Carving) -> NDArray[np.int8]:
-        """What the carving's cameras see: the middle one of each of their ``BLOCK`` x ``BLOCK`` pixels."""
+        """What the carving's cameras see: the middle one of each of their blocks of pixels."""
         painter = NormalPainter.of(shape.vertices, shape.normals, shape.faces, self.rasteriser)
-        ids = carving.ids[:, BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK]
+        block = self.counts.block
+        ids = carving.ids[:, block // 2 :: block, block // 2 :: block]
         maps = torch.stack([painter.shaded(seen, camera) for seen, camera in zip(ids, carving.cameras, strict=True)])
         return np.asarray((127 * maps).round().to(torch.int8).numpy())
 

@@ -1,7 +1,8 @@
 """Makes what the tri-plane head is trained on: studio heads with hair, as a scanner all around them would know them.
 
 ``python -m training.triplane_scans --data DATA --out FOLDER --parts N`` writes N parts of 10 heads each; parts that are
-there already are kept.
+there already are kept. ``--mean`` makes the mean head with every hair style instead, one in a part, seen more finely:
+all that planes hold, for who somebody is, is a motion of it.
 """
 
 import argparse
@@ -38,6 +39,9 @@ EYE_SETBACK: Final = 0.0004
 MOBILE: Final = 0.002
 """Metres by which some expression moves what is in the face."""
 HAIR_FILE: Final = "hair.npz"
+STYLES: Final = (None, *HAIR_STYLES)
+FINE: Final = Counts(surface=300_000, ball=60_000, block=9, expressions=1)
+"""Of mean heads, of which there are few: what lies deep in clefts is seen too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +142,13 @@ class HeadMaker:
         random = np.random.default_rng(seed)
         identity = sample_identity(random)
         style = None if random.random() < BALD else str(random.choice(HAIR_STYLES))
+        return self._made(identity, style, random)
+
+    def mean(self, style: str | None) -> Heads:
+        """The mean head with hair of this ``style``."""
+        return self._made(np.zeros(DIMS[IDENTITY]), style, np.random.default_rng(0))
+
+    def _made(self, identity: Floats, style: str | None, random: np.random.Generator) -> Heads:
         vertices, faces = self.mesh(identity, expression_code(**REST), style)
         _, known = self.sampler.known(Shape.of(vertices, faces, self._facial(faces)), random)
         return {
@@ -176,9 +187,10 @@ def _lid(faces: NDArray[np.int64], vertices: Floats, centre: int) -> NDArray[np.
     return np.concatenate([border[:, ::-1], np.full((len(border), 1), centre)], axis=1)
 
 
-def studio_maker(data: Path, out: Path) -> HeadMaker:
+def studio_maker(data: Path, out: Path, counts: Counts | None = None) -> HeadMaker:
     """What makes the heads of the folder ``out`` from the studio's ``data``."""
-    return HeadMaker(HeadModel.load(data), Assets(data), TriplaneConfig.small(), hair=out / HAIR_FILE)
+    hair = out / HAIR_FILE
+    return HeadMaker(HeadModel.load(data), Assets(data), TriplaneConfig.small(), counts or Counts(), hair)
 
 
 def write_part(data: Path, out: Path, part: int, first_seed: int = 0) -> None:
@@ -189,6 +201,24 @@ def write_part(data: Path, out: Path, part: int, first_seed: int = 0) -> None:
     torch.set_num_threads(1)
     maker = studio_maker(data, out)
     store([maker.make(first_seed + part * OF_A_PART + number) for number in range(OF_A_PART)], path)
+
+
+def write_mean(data: Path, out: Path, number: int) -> None:
+    """Writes the mean head with the hair style of this ``number``, 0 being none."""
+    path = part_path(out, number)
+    if path.exists():
+        return
+    torch.set_num_threads(1)
+    store([studio_maker(data, out, FINE).mean(STYLES[number])], path)
+
+
+def make_mean(data: Path, out: Path, processes: int) -> None:
+    """Writes the mean head with each hair style, a part each, to ``out``, several at once."""
+    out.mkdir(parents=True, exist_ok=True)
+    studio_maker(data, out).shells  # noqa: B018  (made once, before all processes want them)
+    with pool(processes) as workers:
+        for done in [workers.submit(write_mean, data, out, number) for number in range(len(STYLES))]:
+            done.result()
 
 
 def make_parts(data: Path, out: Path, parts: int, processes: int, first_seed: int = 0) -> None:
@@ -208,7 +238,11 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--held-out", action="store_true", help="heads that are never trained on")
+    parser.add_argument("--mean", action="store_true", help="the mean head with every hair style")
     asked = parser.parse_args()
+    if asked.mean:
+        make_mean(asked.data, asked.out, asked.processes)
+        return
     make_parts(asked.data, asked.out, asked.parts, asked.processes, HELD_OUT_SEED if asked.held_out else 0)
 
 

@@ -1,7 +1,7 @@
 """The zero surface of a model's own field, at any resolution: what the template's vertices are too few to show."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -35,7 +35,8 @@ Corner = tuple[float, float, float]
 class Extraction:
     """What to extract: a field's ``distances`` (N,) of points (N, 3) in head space, which it knows in the ball about
     ``centre`` with ``radius``, metres. ``breathe`` is called between chunks of points and may raise to stop; at
-    ``samples`` places it is measured how much the distances change.
+    ``samples`` places it is measured how much the distances change. ``motion`` takes points (V, 3) of the surface to
+    where they belong.
     """
 
     distances: SignedDistance
@@ -43,6 +44,7 @@ class Extraction:
     radius: float
     breathe: Callable[[], None] = do_nothing
     samples: int = 4096
+    motion: Callable[[Points], Points] | None = None
 
     @property
     def low(self) -> Corner:
@@ -68,7 +70,12 @@ class Extraction:
         return self.distances(centre + away * (radius / np.maximum(length, radius)))
 
     def sparse(self, resolution: int) -> Isosurface:
-        """The surface in the whole box, ``resolution`` cells along it, evaluated where it can be."""
+        """The surface in the whole box, ``resolution`` cells along it, evaluated where it can be, and moved."""
+        found = self.unmoved(resolution)
+        return replace(found, vertices=self.motion(found.vertices)) if self.motion else found
+
+    def unmoved(self, resolution: int) -> Isosurface:
+        """The surface before its motion."""
         return extract(self.sdf, self.low, self.high, resolution, self.lipschitz, ball=(self.centre, self.radius))
 
 

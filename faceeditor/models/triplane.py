@@ -7,7 +7,7 @@ inside.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -87,7 +87,7 @@ class TriplaneConfig:
             expression_dims=64,
             planes=128,
             features=16,
-            channels=40,
+            channels=80,
             first=64,
             hears_from=DIMS[IDENTITY],
             hears=HAIR_STYLES.stop - HAIR_STYLES.start,
@@ -138,6 +138,10 @@ class HeadField:
         """Where ``points`` (..., N, 3) of the head at rest lie on the mean head, as far as the model tells."""
         return points if self.warp is None else points + self.warp(points)
 
+    def off_mean(self, points: Tensor) -> Tensor:
+        """Where ``points`` (..., N, 3) of the mean head lie on the head at rest, exactly."""
+        return points if self.warp is None else points + self.warp.moved(points)
+
     def sdf(self, points: Tensor) -> Tensor:
         """F_id: signed distances (..., N) at ``points`` (..., N, 3) of the head at rest."""
         places = self.on_mean(points)
@@ -159,6 +163,11 @@ class HeadField:
     def posed(self, points: Tensor) -> Tensor:
         """Where the expression takes ``points`` (..., N, 3) of the head at rest."""
         return points if self.motion is None else points + self.motion(self.on_mean(points))
+
+    def from_mean(self, points: Tensor) -> Tensor:
+        """Where ``points`` (..., N, 3) of the mean head lie on this one, with its expression."""
+        at_rest = self.off_mean(points)
+        return at_rest if self.motion is None else at_rest + self.motion(points)
 
     def at_rest(self, points: Tensor, guesses: Tensor | None = None) -> Roots:
         """Eq. 4.22: the points of one head at rest that its expression takes to ``points`` (N, 3), searched for from
@@ -201,6 +210,7 @@ class TriplaneHead(nn.Module):
         self.deformation = Deformation(config.deformation, config.expression_dims, dims)
         self.warp = Warp(dims, config.warp, config.warp_modes, config.warp_kept) if config.warp else None
         self._planes: Memo[HeadField] = Memo(4)
+        self._people: Memo[HeadField] = Memo(4)
         self._look = MeshLook()
 
     @classmethod
@@ -233,10 +243,13 @@ class TriplaneHead(nn.Module):
         return replace(head, motion=motion)
 
     def _head(self, identity: Tensor, warp: BoundWarp | None = None) -> HeadField:
-        warp = self.warped(identity) if warp is None else warp
+        return replace(self.mean_head(identity), warp=self.warped(identity) if warp is None else warp)
+
+    def mean_head(self, identity: Tensor) -> HeadField:
+        """The head at rest of ``identity`` (..., dims) before the warp moves it: what planes and decoder say alone."""
         if self.generator is None:
-            return HeadField(None, self.decoder.bind(identity), warp)
-        return HeadField(self._rows(identity), self.decoder.bind(identity[..., :0]), warp)
+            return HeadField(None, self.decoder.bind(identity))
+        return HeadField(self._rows(identity), self.decoder.bind(identity[..., :0]))
 
     def _rows(self, identity: Tensor) -> Tensor:
         """The planes as rows (..., R R 3, C). Those whom the generator hears alike have the same."""
@@ -273,26 +286,45 @@ class TriplaneHead(nn.Module):
 
     @torch.no_grad()
     def bound(self, codes: Codes) -> HeadField:
-        """The head of ``codes``, without gradients; a person's planes are remembered."""
+        """The head of ``codes``, without gradients; people and planes are remembered."""
         tensors = {name: self.tensor(code) for name, code in codes.items()}
-        head = self._planes.get(fingerprint([codes[IDENTITY]]), lambda: self._person(codes[IDENTITY]))
+        identity = codes[IDENTITY]
+        head = self._people.get(
+            fingerprint([identity]),
+            lambda: replace(self.bound_mean(identity), warp=self.warped(tensors[IDENTITY])),
+        )
         return self.expressed(head, tensors)
 
-    def _person(self, identity: Code) -> HeadField:
-        """The head at rest of a code (dims,). Where it mixes options, as hair styles half-way between two people, the
-        planes are mixed: the generator has seen one option at a time.
+    @torch.no_grad()
+    def bound_mean(self, identity: Code) -> HeadField:
+        """The head of ``identity`` (dims,) at rest before the warp moves it, without gradients. Where the code mixes
+        options, as hair styles half-way between two people, the planes are mixed: the generator has seen one at a time.
         """
-        head = self._head(self.tensor(identity))
+        return self._planes.get(self.key(identity), lambda: self._mixed(identity))
+
+    def key(self, identity: Code) -> Hashable:
+        """What people have in common whose heads differ by a motion alone."""
+        return fingerprint([identity[self.heard]])
+
+    def _mixed(self, identity: Code) -> HeadField:
+        head = self.mean_head(self.tensor(identity))
         choices = self.spaces[IDENTITY].choices if IDENTITY in self.spaces else ()
         parts = choices[0].pure(identity) if choices else []
         if head.rows is None or len(parts) < 2:
             return head
-        pure = [(share, self._head(self.tensor(part)).rows) for share, part in parts]
+        pure = [(share, self.mean_head(self.tensor(part)).rows) for share, part in parts]
         return replace(head, rows=torch.stack([share * rows for share, rows in pure if rows is not None]).sum(0))
 
     def sdf_at_rest(self, points: NDArray[Any], codes: Codes) -> NDArray[np.float32]:
         """Signed distances (N,) of ``points`` (N, 3) in head space to the person's head at rest, metres."""
-        head, own = self.bound({IDENTITY: codes[IDENTITY]}), self.own(points)
+        return self._distances(self.bound({IDENTITY: codes[IDENTITY]}), points)
+
+    def sdf_on_mean(self, points: NDArray[Any], identity: Code) -> NDArray[np.float32]:
+        """The same of the person's head before the warp moves it."""
+        return self._distances(self.bound_mean(identity), points)
+
+    def _distances(self, head: HeadField, points: NDArray[Any]) -> NDArray[np.float32]:
+        own = self.own(points)
         with torch.no_grad():
             found = torch.cat([head.sdf(part) for part in torch.split(own, CHUNK)])
         return np.asarray(found.cpu().numpy() * self.config.unit, np.float32)
@@ -335,8 +367,7 @@ class TriplaneHead(nn.Module):
     @torch.no_grad()
     def landmarks(self, codes: Codes) -> NDArray[np.float32]:
         """See :meth:`faceeditor.models.contract.SurfaceModel.landmarks`: the 68 of the mean head, on this person."""
-        mean, head = self.mesher.mean_landmarks, self.bound(codes)
-        return self.head(head.posed(find_roots(head.on_mean, mean, mean[None]).points))
+        return self.head(self.bound(codes).from_mean(self.mesher.mean_landmarks))
 
     def mesh(
         self,

@@ -186,7 +186,7 @@ class PlaneGenerator(nn.Module):
         doublings = round(math.log2(resolution / (first * scale)))
         if doublings < 1 or first * 2**doublings * scale != resolution:
             raise ValueError("planes are the first picture, doubled once or more often, times the scale")
-        self.features, self.resolution = features, resolution
+        self.features, self.resolution, self.first = features, resolution, first
         widths = [channels * 2**power for power in reversed(range(doublings))]
         self.start = nn.Linear(dims, widths[0] * first * first)
         nn.init.uniform_(self.start.bias)
@@ -199,6 +199,20 @@ class PlaneGenerator(nn.Module):
             layers.append(nn.Upsample(scale_factor=scale, mode="bilinear"))
             layers.append(nn.Conv2d(3 * features, 3 * features, 3, padding=1))
         self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def take(self, narrower: "PlaneGenerator") -> None:
+        """The planes of a generator that differs in nothing but having as many or fewer channels: those that are new
+        here are not heard at first (Chen et al., "Net2Net", 2016).
+        """
+        places = self.first * self.first
+        for mine, theirs in zip(self.start.parameters(), narrower.start.parameters(), strict=True):
+            known = theirs.reshape(places, -1, *theirs.shape[1:])
+            mine.view(places, -1, *theirs.shape[1:])[:, : known.shape[1]] = known
+        for mine, theirs in zip(self.layers.parameters(), narrower.layers.parameters(), strict=True):
+            if mine.dim() > 1:
+                mine[len(theirs) :] = 0
+            mine[tuple(slice(size) for size in theirs.shape)] = theirs
 
     def forward(self, code: Tensor) -> Tensor:
         """Planes (..., 3, features, resolution, resolution) of codes (..., dims)."""

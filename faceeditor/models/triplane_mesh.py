@@ -1,4 +1,6 @@
-"""A tri-plane head as a mesh: its zero surface at rest, found once for a person and moved by every expression."""
+"""A tri-plane head as a mesh: its zero surface at rest, found once for all people who are motions of it, moved to each
+of them, and from there to every expression.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +34,8 @@ RESOLUTION: Final = {Quality.MOVING: 48, Quality.FULL: 128}
 """Cells along the ball's box of the meshes that are shown."""
 SAMPLES: Final = 1024
 """Places that tell how much the distances of a head change: its network is the same everywhere."""
+KEPT: Final = 4
+"""Surfaces that are remembered of each resolution."""
 SCRAP: Final = 1 / 20
 """Pieces with a smaller share of the largest one's faces are no head."""
 
@@ -39,12 +43,12 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class RestSurface:
-    """A person's surface at rest in the model's space: ``points`` (V, 3), joined by ``faces`` (F, 3).
+class MeanSurface:
+    """The surface at rest of all whose planes are the same, in the model's space: ``points`` (V, 3) of the mean head,
+    joined by ``faces`` (F, 3).
 
     A mesh of it has those points twice that lie on a seam of the texture: its vertices show the points ``source`` (R,)
-    and lie at ``uv`` (R, 2), joined by ``split`` (F, 3). ``shapes`` (dims, V * 3), where the model has them, are how
-    far each component of the expression code moves the points.
+    and lie at ``uv`` (R, 2), joined by ``split`` (F, 3).
     """
 
     points: Tensor
@@ -52,15 +56,34 @@ class RestSurface:
     source: Ints
     uv: NDArray[np.float32]
     split: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class RestSurface:
+    """A person's surface at rest: the one of the ``mean`` head, moved to ``points`` (V, 3) of the model's space.
+    ``shapes`` (dims, V * 3), where they are kept, are how far each component of the expression code moves the points.
+    """
+
+    mean: MeanSurface
+    points: Tensor
     shapes: Tensor | None = None
 
 
 class HeadMesher:
-    """Makes meshes of the heads of ``model``; remembers people, so that an expression costs one product."""
+    """Makes meshes of the heads of ``model``; remembers surfaces, so that another person costs one motion, and people,
+    so that an expression costs one product.
+    """
 
     def __init__(self, model: "TriplaneHead") -> None:
         self._model = model
+        self._surfaces: dict[int, Memo[MeanSurface]] = {}
         self._people: dict[Quality, Memo[RestSurface]] = {quality: Memo(2) for quality in Quality}
+
+    def forget(self) -> None:
+        """Forgets all surfaces and people."""
+        self._surfaces.clear()
+        for people in self._people.values():
+            people.clear()
 
     def mesh(
         self,
@@ -93,9 +116,15 @@ class HeadMesher:
         return self._shown(person, self._posed(person, codes, breathe), refinement, textured)
 
     def extraction(self, identity: Code, breathe: Callable[[], None] = do_nothing) -> Extraction:
-        """What to extract for the person of the code ``identity`` (dims,): the head at rest."""
-        distances = partial(self._model.sdf_at_rest, codes={IDENTITY: identity})
-        return Extraction(distances, self._model.config.origin, self._model.config.unit, breathe, SAMPLES)
+        """What to extract for the person of the code ``identity`` (dims,): the head at rest, before the warp moves it,
+        to where that takes it.
+        """
+        config, distances = self._model.config, partial(self._model.sdf_on_mean, identity=identity)
+        return Extraction(distances, config.origin, config.unit, breathe, SAMPLES, partial(self._moved, identity))
+
+    def _moved(self, identity: Code, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        model = self._model
+        return model.head(in_chunks(model.bound({IDENTITY: identity}).off_mean, model.own(points)))
 
     @cached_property
     def mean_landmarks(self) -> Tensor:
@@ -118,42 +147,50 @@ class HeadMesher:
     def _person(self, identity: Code, quality: Quality) -> RestSurface:
         key = fingerprint([identity])
         full = self._people[Quality.FULL].known(key)
-        return full or self._people[quality].get(key, lambda: self._made(identity, RESOLUTION[quality]))
+        return full or self._people[quality].get(key, lambda: self._made(identity, quality))
 
     @torch.no_grad()
-    def _made(self, identity: Code, resolution: int) -> RestSurface:
-        person = self._found(identity, resolution)
-        model = self._model
-        if model.config.deformation.kind != "blend":
+    def _made(self, identity: Code, quality: Quality) -> RestSurface:
+        """The surface that is shown; what expressions do to people who come and go, ``MOVING``, is not kept."""
+        person, model = self._found(identity, RESOLUTION[quality]), self._model
+        if quality is Quality.MOVING or model.config.deformation.kind != "blend":
             return person
-        head, code = model.bound({IDENTITY: identity}), model.tensor(identity)
-        shapes = in_chunks(lambda part: model.deformation.blendshapes(head.on_mean(part), code), person.points)
+        code = model.tensor(identity)
+        shapes = in_chunks(lambda part: model.deformation.blendshapes(part, code), person.mean.points)
         return replace(person, shapes=shapes.movedim(1, 0).flatten(1).contiguous())
 
+    @torch.no_grad()
     def _found(self, identity: Code, resolution: int, breathe: Callable[[], None] = do_nothing) -> RestSurface:
         """The surface at rest. Raises ``UserError`` where there is none."""
+        surfaces = self._surfaces.setdefault(resolution, Memo(KEPT))
+        mean = surfaces.get(self._model.key(identity), lambda: self._extracted(identity, resolution, breathe))
+        return RestSurface(mean, in_chunks(self._model.bound({IDENTITY: identity}).off_mean, mean.points))
+
+    def _extracted(self, identity: Code, resolution: int, breathe: Callable[[], None]) -> MeanSurface:
         config = self._model.config
-        found = self.extraction(identity, breathe).sparse(resolution)
+        found = self.extraction(identity, breathe).unmoved(resolution)
         vertices, faces = _head_of(found, config.origin, config.unit)
         if not len(faces):
             raise UserError("This head has no surface where its model knows one; choose another face.")
         points = self._model.own(vertices)
-        mean = in_chunks(self._model.bound({IDENTITY: identity}).on_mean, points).cpu().numpy()
-        source, uv, split = _unwrapped(_places(mean), faces)
-        return RestSurface(points, torch.from_numpy(faces).to(points.device), source, uv, split)
+        source, uv, split = _unwrapped(_places(points.cpu().numpy()), faces)
+        return MeanSurface(points, torch.from_numpy(faces).to(points.device), source, uv, split)
 
+    @torch.no_grad()
     def _posed(self, person: RestSurface, codes: Codes, breathe: Callable[[], None] = do_nothing) -> Tensor:
         """The person's points (V, 3) with the expression of ``codes``."""
         if person.shapes is not None:
             weights = self._model.tensor(codes[EXPRESSION]) - self._model.deformation.rest
             return person.points + (weights @ person.shapes).reshape(-1, 3)
-        head = self._model.bound(codes)
+        motion = self._model.bound(codes).motion
+        if motion is None:
+            return person.points
 
-        def posed(part: Tensor) -> Tensor:
+        def offsets(part: Tensor) -> Tensor:
             breathe()
-            return head.posed(part)
+            return motion(part)
 
-        return in_chunks(posed, person.points)
+        return person.points + in_chunks(offsets, person.mean.points)
 
     def _morphs(self, person: RestSurface, codes: Codes) -> dict[str, NDArray[np.float32]]:
         """Vertex offsets (R, 3) from this person's neutral face to each of the ARKit names at 1."""
@@ -163,18 +200,19 @@ class HeadMesher:
             expression = still.copy()
             expression[[EXPRESSION_COMPONENTS.index(part) for part in parts]] = 1
             moved = self._posed(person, {**codes, EXPRESSION: expression}) - neutral
-            offsets[name] = (unit * moved).cpu().numpy()[person.source]
+            offsets[name] = (unit * moved).cpu().numpy()[person.mean.source]
         return offsets
 
     def _shown(self, person: RestSurface, points: Tensor, refinement: Refinement | None, textured: bool) -> Mesh:
         """The mesh of a person whose ``points`` (V, 3) were moved."""
+        mean = person.mean
         return Mesh(
-            vertices=self._model.head(points)[person.source],
-            faces=person.split,
-            uv=person.uv,
-            normals=vertex_normals(points[None], person.faces)[0].cpu().numpy()[person.source],
+            vertices=self._model.head(points)[mean.source],
+            faces=mean.split,
+            uv=mean.uv,
+            normals=vertex_normals(points[None], mean.faces)[0].cpu().numpy()[mean.source],
             texture_srgb=texture_of(refinement) if textured else None,
-            parts={"skin": (0, len(person.split))},
+            parts={"skin": (0, len(mean.split))},
         )
 
 

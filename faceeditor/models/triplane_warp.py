@@ -47,6 +47,10 @@ class BoundWarp:
         """
         return -looked_up(self.forward, points + looked_up(self.back, points))
 
+    def moved(self, points: Tensor) -> Tensor:
+        """Offsets (..., N, 3) from ``points`` (..., N, 3) of the mean head to the person."""
+        return looked_up(self.forward, points)
+
     def one(self, number: int) -> "BoundWarp":
         """The warp with this ``number`` in a batch."""
         return BoundWarp(self.forward[number], self.back[number])

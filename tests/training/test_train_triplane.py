@@ -15,6 +15,8 @@ from faceeditor.models.triplane import TriplaneHead
 from faceeditor.rendering.error_bound import Sampling
 from training import guided_spaces
 from training.train_triplane import Stage, Trainer, TriplaneTraining, export, picks
+from training.triplane_codes import HeadCodes
+from training.triplane_spaces import triplane_spaces
 
 COUNT, POINTS, VIEWS = 4, 200, 8
 SMALL = {"planes": 16, "features": 4, "channels": 4, "first": 4, "hears_from": 0, "hears": 0, "width": 24}
@@ -195,6 +197,7 @@ def test_blendshapes_are_learned_where_they_are_known(tmp_path):
 
 def test_an_ablation_takes_over_warp_and_expressions(tmp_path):
     known = TriplaneHead(config_of().model_config)
+    known.spaces = triplane_spaces(HeadCodes(balls(), known.config, False), known.config)
     trainer = Trainer(config_of("tp_3d"), balls(), tmp_path)
     before = trainer.model.decoder.state_dict()
     trainer.take_over(known)
@@ -202,6 +205,18 @@ def test_an_ablation_takes_over_warp_and_expressions(tmp_path):
     now, theirs = trainer.model.state_dict(), known.state_dict()
     assert all(torch.equal(now[name], theirs[name]) for name in now if name.startswith(("warp.", "deformation.")))
     assert any(not torch.equal(value, theirs[f"decoder.{name}"]) for name, value in before.items())
+    assert trainer.spaces is known.spaces
+
+
+def test_planes_of_more_channels_begin_as_those_of_fewer(tmp_path):
+    facts = config_of("finish")
+    narrow, wide = (replace(facts, model={**facts.model, "channels": count}) for count in (4, 7))
+    known, trainer = TriplaneHead(narrow.model_config), Trainer(wide, balls(), tmp_path)
+    code = torch.randn(2, 128)
+    with torch.no_grad():
+        assert not torch.allclose(trainer.model.mean_head(code).rows, known.mean_head(code).rows, atol=1e-3)
+        trainer.go_on_from(known)
+        torch.testing.assert_close(trainer.model.mean_head(code).rows, known.mean_head(code).rows)
 
 
 def test_learned_codes_move_and_only_those_of_the_heads_seen(tmp_path):

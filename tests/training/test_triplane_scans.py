@@ -70,7 +70,7 @@ def maker(head, data_folder, tmp_path_factory):
         patch.setattr(triplane_hair, "THICK", 0.008)
         patch.setattr(triplane_hair, "UNDER", 0.012)
         patch.setattr(triplane_hair, "CARD_SAMPLES", 20_000)
-        patch.setattr(triplane_sampling, "POOL", 6000)
+        patch.setattr(triplane_sampling, "POOL", 10)
         hair = tmp_path_factory.mktemp("hair") / "hair.npz"
         maker = HeadMaker(head, Assets(data_folder), TriplaneConfig.small(), FEW, hair)
         assert set(maker.shells) == set(HAIR_STYLES)
@@ -121,6 +121,16 @@ def test_a_head_knows_its_points(maker):
     assert (made["ball_sdf"][away < 0.25] < 0).all()
     assert (made["ball_sdf"][away > 0.93] > 0).mean() > 0.9
     assert 0.2 < (np.abs(made["maps"].astype(int)).max(1) > 0).mean() < 0.8
+
+
+def test_mean_heads_are_what_planes_hold(maker):
+    bald, styled = (maker.mean(style) for style in (None, HAIR_STYLES[1]))
+    assert not bald["identity"].any()
+    assert styled["identity"].sum() == styled["identity"][len(maker.head.identity_modes) + 1] == 1
+    # One face under any hair.
+    half = FEW.surface // 2
+    apart = np.linalg.norm(bald["surface"][:half, None] - styled["surface"][:half], axis=2).min(0)
+    assert np.median(apart) < 0.05
 
 
 def test_pairs_correspond(maker):
