@@ -8,7 +8,8 @@ every point. The thesis has no such thing.
 
 import math
 from dataclasses import dataclass
-from typing import Final, Self
+from functools import cached_property
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +27,22 @@ SHARPER: Final = 1 / 8
 @dataclass(frozen=True, eq=False)
 class BoundWarp:
     """One person's warp, or those of a batch. ``forward`` (..., S S S, 3) are the offsets of control points over
-    [-1, 1]³ that take the mean head to the person, ``back`` (..., S S S, 3) those of the way back, about.
+    [-1, 1]³ that take the mean head to the person; those of the way back, about, may be ``known``.
     """
 
     forward: Tensor
-    back: Tensor
+    known: Tensor | None = None
 
-    @classmethod
-    def of(cls, forward: Tensor) -> Self:
-        """The warp of ``forward`` offsets (..., S S S, 3); the way back is found here."""
-        places = control_points(side_of(forward)).to(forward).expand_as(forward)
-        found = torch.zeros_like(forward)
+    @cached_property
+    def back(self) -> Tensor:
+        """The offsets (..., S S S, 3) of control points for the way back, found when they are first asked for."""
+        if self.known is not None:
+            return self.known
+        places = control_points(side_of(self.forward)).to(self.forward).expand_as(self.forward)
+        found = torch.zeros_like(self.forward)
         for _ in range(ROUNDS):
-            found = -looked_up(forward, places + found)
-        return cls(forward, _sharper(found))
+            found = -looked_up(self.forward, places + found)
+        return _sharper(found)
 
     def __call__(self, points: Tensor) -> Tensor:
         """Offsets (..., N, 3) from ``points`` (..., N, 3) of the person to the mean head; they may be differentiated
@@ -74,7 +77,7 @@ class Warp(nn.Module):
     def bind(self, identity: Tensor) -> BoundWarp:
         """The warp of a code (..., dims)."""
         weights = (identity @ self.mix).reshape(*identity.shape[:-1], -1, 3)
-        return BoundWarp.of((REACH * (self.modes @ weights))[..., self.owner.long(), :])
+        return BoundWarp((REACH * (self.modes @ weights))[..., self.owner.long(), :])
 
     def along(self, mean: Tensor, ways: Tensor) -> Tensor:
         """How far each component of the code moves points ``mean`` (N, 3) of the mean head along ``ways`` (N, 3):

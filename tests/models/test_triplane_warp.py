@@ -32,22 +32,22 @@ def test_the_way_back_undoes_the_way_there():
     forward = smooth(1)[0]
     mean = 0.7 * points_of(400)
     person = mean + looked_up(forward, mean)
-    left = person + BoundWarp.of(forward)(person) - mean
+    left = person + BoundWarp(forward)(person) - mean
     moved = (person - mean).norm(dim=-1).mean()
     assert left.norm(dim=-1).mean() < 0.02 * moved
     assert left.norm(dim=-1).max() < 0.15 * moved
 
 
 def test_batches_are_many_heads():
-    warp = BoundWarp.of(smooth(3))
+    warp = BoundWarp(smooth(3))
     points = points_of(3, 20)
     for number in range(3):
         torch.testing.assert_close(warp(points)[number], warp.one(number)(points[number]))
-        torch.testing.assert_close(warp.one(number).back, BoundWarp.of(warp.forward[number]).back)
+        torch.testing.assert_close(warp.one(number).back, BoundWarp(warp.forward[number]).back)
 
 
 def test_slopes_go_on_between_control_points():
-    warp = BoundWarp.of(smooth(1, kind=torch.float64)[0])
+    warp = BoundWarp(smooth(1, kind=torch.float64)[0])
     points = points_of(30).double().requires_grad_()
     assert torch.autograd.gradcheck(warp, points)
     assert torch.autograd.gradgradcheck(warp, points)
