@@ -27,7 +27,7 @@ WINDOW: Final = slice(40, 216)
 """Rows and columns of the crop of ``LOOK`` pixels that are kept."""
 COARSE: Final = 4
 """Pixels of the crop a side of those of the mask."""
-FINEST, WIDEST = 0.7, 5.0
+FINEST, WIDEST = 0.5, 2.5
 """Pixels of the band of detail that is compared: smaller is noise, larger is shading."""
 DARKEST: Final = 16.0
 """Added to grey values before their logarithm is taken."""
@@ -41,7 +41,7 @@ ROOM: Final = 0.03
 """Metres above the brows up to which points lie."""
 CHIN_ROOM: Final = 0.005
 """Metres below the lowest landmark down to which they lie."""
-ALIKE: Final = 2.0
+ALIKE: Final = 1.4
 """Root of how many neighbouring points count as one, because they are wrong together."""
 NOISE: Final = 0.15
 """Least error of a point's value, in units of the local contrast."""
@@ -177,7 +177,7 @@ def _told(
     places, seen = _seen(person, skin, guess, shown)
     detail = shown.detail()
     off = _sampled(detail, places)[seen] - texture[seen]
-    down, across = (_sampled(slope, places)[seen] * LOOK for slope in np.gradient(detail))
+    down, across = (_sampled(np.asarray(slope), places)[seen] * LOOK for slope in np.gradient(detail))
     _, change = guess.seen((person + skin.expression @ guess.expression)[seen], skin.expression[seen])
     rows = across[:, None] * change[:, 0] + down[:, None] * change[:, 1]
     weights = 1 / (ALIKE * error[seen] * np.sqrt(1 + (off / (ODD * error[seen])) ** 2))
