@@ -27,6 +27,8 @@ FPS: Final = 25.0
 """Frames a second of what cameras saw."""
 GUIDED: Final = "guided"
 """The architecture of the bundle that says where landmarks are, and which expressions are common."""
+TEMPLATE: Final = "template"
+"""The architecture of the bundle that says how skin moves."""
 UNKNOWN: Final = 250
 """Frames that a video is taken to have that does not tell how long it takes."""
 
@@ -100,10 +102,12 @@ def _moment(sight: "Sight | None") -> Performance | None:
 
 def _tracker(model_of: Callable[[str], Any]) -> "HeadTracker":
     from faceeditor.fitting.expressions import ExpressionSolver
+    from faceeditor.fitting.skin_tracking import SkinPoints
     from faceeditor.fitting.video import HeadTracker
 
-    encoder, common = exports.name_of(exports.ENCODER), exports.name_of(GUIDED)
-    if encoder is None or common is None:
+    encoder, common, template = (exports.name_of(kind) for kind in (exports.ENCODER, GUIDED, TEMPLATE))
+    if encoder is None or common is None or template is None:
         raise UserError("A model that reads faces off videos is not installed; install the program again.")
     solver = ExpressionSolver(able(model_of(common), "fitting"))
-    return HeadTracker(model_of(exports.reader_name()), able(model_of(encoder), "attributes"), solver)
+    points = SkinPoints.of(model_of(template))
+    return HeadTracker(model_of(exports.reader_name()), able(model_of(encoder), "attributes"), solver, points)

@@ -35,6 +35,9 @@ FREE: Final = np.array([*[np.radians(2)] * 3, 0.1, 0.1, 0.1])
 """How far the pose may be off: rotation, logarithm of the size, shift in fractions of the picture."""
 STEPS: Final = 2
 """Gauss-Newton steps a frame."""
+ROUNDS: Final = 12
+CLOSE: Final = 1e-5
+"""Most rounds in which it is found out which weights stay at their ends, and the change that ends them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +54,48 @@ class Landmarks:
 
 
 @dataclass(frozen=True, eq=False)
-class _Guess:
-    """The unknowns of a frame."""
+class Guess:
+    """The unknowns of a frame: ``expression`` (53,), ``rotation`` (3, 3) from head space to the camera, ``size`` beside
+    the usual one, and ``shift`` (2,) in fractions of the picture.
+    """
 
     expression: Array
     rotation: Array
     size: float
     shift: Array
 
-    def moved(self, step: Array) -> "_Guess":
+    def moved(self, step: Array) -> "Guess":
         """After a step (59,), whose first part is the expression itself."""
         turn = Rotation.from_rotvec(step[USED : USED + 3]).as_matrix()
-        return _Guess(
+        return Guess(
             step[:USED], turn @ self.rotation, self.size * float(np.exp(step[USED + 3])), self.shift + step[USED + 4 :]
         )
+
+    def code(self) -> Code:
+        """The expression code (64,), weights in [0, 1]."""
+        code = np.zeros(DIMS[EXPRESSION], np.float32)
+        code[:USED] = self.expression.clip(0, 1)
+        return as_code(code)
+
+    def seen(self, points: Array, modes: Array) -> tuple[Array, Array]:
+        """Where ``points`` (N, 3) of head space, metres, are seen, (N, 2) fractions of the picture, and how that
+        changes, (N, 2, M + 6), with codes that move them by ``modes`` (N, 3, M), with small rotations, with the
+        logarithm of the size and with the shift.
+        """
+        camera = Camera()
+        around = (points - TARGET) @ self.rotation.T
+        depth = around[:, 2] + camera.distance
+        middle = camera.focal * self.size * around[:, :2] / depth[:, None]
+        by_camera = np.zeros((len(points), 2, 3))
+        by_camera[:, 0, 0] = by_camera[:, 1, 1] = camera.focal * self.size / depth
+        by_camera[:, :, 2] = -middle / depth[:, None]
+        change = np.zeros((len(points), 2, modes.shape[-1] + 6))
+        change[..., :-6] = (by_camera @ self.rotation) @ modes
+        for axis, number in zip(np.eye(3), (-6, -5, -4), strict=True):
+            change[..., number] = (by_camera @ np.cross(axis, around)[..., None])[..., 0]
+        change[..., -3] = middle
+        change[:, 0, -2] = change[:, 1, -1] = 1.0
+        return middle + 0.5 + self.shift, change
 
 
 class ExpressionSolver:
@@ -86,66 +117,69 @@ class ExpressionSolver:
         self._information = np.eye(len(self._identity)) / PEOPLE**2
         self._evidence = np.zeros(len(self._identity))
 
-    def solve(self, seen: Landmarks, *, learn: bool = True) -> Code:
-        """The expression code (64,) of a frame, weights in [0, 1]; ``learn`` also who it shows."""
-        guess = _Guess(self._usual, seen.rotation, 1.0, np.zeros(2))
+    @property
+    def identity(self) -> Array:
+        """The identity code (100,) of who was seen, as far as is known."""
+        return self._identity
+
+    def solve(self, seen: Landmarks, *, learn: bool = True) -> Guess:
+        """What a frame shows; ``learn`` also who that is."""
+        guess = Guess(self._usual, seen.rotation, 1.0, np.zeros(2))
         lines = self._lines(seen)
         for _ in range(STEPS):
-            guess = self._better(seen, guess, lines)
+            guess = guess.moved(within(*self._equations(seen, guess, lines)))
         if learn:
             self._learn(seen, guess, lines)
-        code = np.zeros(DIMS[EXPRESSION], np.float32)
-        code[:USED] = guess.expression.clip(0, 1)
-        return as_code(code)
+        return guess
+
+    def equations(self, seen: Landmarks, guess: Guess) -> tuple[Array, Array]:
+        """The normal equations, (59, 59) and (59,), of the next step from a ``guess``."""
+        return self._equations(seen, guess, self._lines(seen))
 
     def _lines(self, seen: Landmarks) -> LinearLandmarks:
         yaw, _, _ = pose_of(seen.rotation)
         return LinearLandmarks.of(self._model, yaw)
 
-    def _better(self, seen: Landmarks, guess: _Guess, lines: LinearLandmarks) -> _Guess:
-        off, to_places, turned = self._project(seen, guess, lines)
-        weights = _weights(seen)
-        expression = _rows(to_places, lines.expression[..., :USED])
-        pose = np.concatenate([turned, np.zeros((2 * COUNT, 3))], axis=1)
-        pose[:, 3] = (seen.places + off - 0.5 - guess.shift).ravel()
-        pose[0::2, 4] = pose[1::2, 5] = 1.0
-        rows = np.concatenate([expression, pose], axis=1) * weights[:, None]
-        aim = rows[:, :USED] @ guess.expression - off.ravel() * weights
+    def _equations(self, seen: Landmarks, guess: Guess, lines: LinearLandmarks) -> tuple[Array, Array]:
+        rows, off = self._rows(seen, guess, lines, lines.expression[..., :USED])
+        aim = rows[:, :USED] @ guess.expression - off
         information, evidence = rows.T @ rows, rows.T @ aim
         information[:USED, :USED] += self._precision + np.diag(self._doubt)
         evidence[:USED] += self._precision @ self._usual + self._doubt * seen.expression[:USED]
         information[USED:, USED:] += np.diag(1 / FREE**2)
-        return guess.moved(np.asarray(np.linalg.solve(information, evidence), np.float64))
+        return information, evidence
 
-    def _learn(self, seen: Landmarks, guess: _Guess, lines: LinearLandmarks) -> None:
-        off, to_places, _ = self._project(seen, guess, lines)
-        weights = _weights(seen) / np.sqrt(ALIKE)
-        rows = _rows(to_places, lines.identity) * weights[:, None]
+    def _learn(self, seen: Landmarks, guess: Guess, lines: LinearLandmarks) -> None:
+        rows, off = self._rows(seen, guess, lines, lines.identity)
+        rows, off = rows[:, :-6] / np.sqrt(ALIKE), off / np.sqrt(ALIKE)
         self._information += rows.T @ rows
-        self._evidence += rows.T @ (rows @ self._identity - off.ravel() * weights)
+        self._evidence += rows.T @ (rows @ self._identity - off)
         self._identity = np.asarray(np.linalg.solve(self._information, self._evidence), np.float64)
 
-    def _project(self, seen: Landmarks, guess: _Guess, lines: LinearLandmarks) -> tuple[Array, Array, Array]:
-        """How far (68, 2) landmarks of a guess lie from those seen, how places change with points of the head (68, 2,
-        3), and with small rotations (136, 3).
+    def _rows(self, seen: Landmarks, guess: Guess, lines: LinearLandmarks, modes: Array) -> tuple[Array, Array]:
+        """How landmarks (136, M + 6) change with ``modes`` (68, 3, M) and pose, and how far (136,) they lie from those
+        seen, both in units of what these are expected to be off.
         """
-        camera = Camera()
-        head = lines.mean + lines.identity @ self._identity + lines.expression[..., :USED] @ guess.expression - TARGET
-        around = head @ guess.rotation.T
-        depth = around[:, 2] + camera.distance
-        middle = camera.focal * guess.size * around[:, :2] / depth[:, None]
-        by_camera = np.zeros((COUNT, 2, 3))
-        by_camera[:, 0, 0] = by_camera[:, 1, 1] = camera.focal * guess.size / depth
-        by_camera[:, :, 2] = -middle / depth[:, None]
-        turned = np.stack([(by_camera @ np.cross(axis, around)[..., None])[..., 0] for axis in np.eye(3)], axis=-1)
-        return middle + 0.5 + guess.shift - seen.places, by_camera @ guess.rotation, turned.reshape(-1, 3)
+        head = lines.mean + lines.identity @ self._identity + lines.expression[..., :USED] @ guess.expression
+        places, change = guess.seen(head, modes)
+        weights = np.repeat(1 / (TRUST * np.maximum(seen.spread, LEAST)), 2)
+        return change.reshape(2 * COUNT, -1) * weights[:, None], (places - seen.places).ravel() * weights
 
 
-def _rows(to_places: Array, modes: Array) -> Array:
-    """How places (136, M) change with ``modes`` (68, 3, M)."""
-    return np.asarray((to_places @ modes).reshape(2 * COUNT, -1))
-
-
-def _weights(seen: Landmarks) -> Array:
-    """One over the error (136,) of every coordinate."""
-    return np.repeat(1 / (TRUST * np.maximum(seen.spread, LEAST)), 2)
+def within(information: Array, evidence: Array) -> Array:
+    """The step (59,) that solves normal equations with all weights in [0, 1]: those that would leave it stay at its
+    ends, those that would come back from there are free again.
+    """
+    low, high = np.full(len(evidence), -np.inf), np.full(len(evidence), np.inf)
+    low[:USED], high[:USED] = 0.0, 1.0
+    step = np.linalg.solve(information, evidence).clip(low, high)
+    for _ in range(ROUNDS):
+        slope = information @ step - evidence
+        stuck = ((step <= low) & (slope > 0)) | ((step >= high) & (slope < 0))
+        free, before = ~stuck, step.copy()
+        wanted = evidence[free] - information[np.ix_(free, stuck)] @ step[stuck]
+        step[free] = np.linalg.solve(information[np.ix_(free, free)], wanted)
+        step = step.clip(low, high)
+        if np.abs(step - before).max() < CLOSE:
+            break
+    return np.asarray(step, np.float64)

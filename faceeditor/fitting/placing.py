@@ -15,7 +15,7 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, as_code
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
 from faceeditor.fitting.linear_landmarks import LinearLandmarks
-from faceeditor.fitting.portrait import Portrait
+from faceeditor.fitting.portrait import Portrait, expected_error
 from faceeditor.models.contract import FittableModel
 
 Array = NDArray[np.float64]
@@ -24,6 +24,10 @@ EXACT: Final = 0.014
 """How far landmarks are expected to lie from the truth, in extents of the face from brows to lips."""
 LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BROW, 1.5))
 """Landmarks that slide along an edge, and how much less they are trusted."""
+TRUST: Final = 0.5
+"""How far landmarks are off that shapes cannot explain, in units of how far they are expected to be off at all."""
+LEAST: Final = 0.002
+"""Fraction of the picture that every landmark may be off."""
 LIVELINESS: Final = 0.3
 """The usual size of an expression's component."""
 DOUBT: Final = {IDENTITY: 0.5, EXPRESSION: 0.25}
@@ -77,10 +81,8 @@ class _Problem:
     def __init__(self, portrait: Portrait, model: FittableModel, expected: Placed | None) -> None:
         self.model = model
         self.wanted = portrait.landmarks / portrait.size
-        trust = np.sqrt(np.clip(portrait.confidence, 0.05, 1)) / (EXACT * extent(self.wanted))
-        for part, factor in LOOSENESS:
-            trust[part] /= factor
-        self.trust = self.believed = trust[:, None]
+        off = TRUST * np.maximum(expected_error(portrait.confidence), LEAST)
+        self.trust = self.believed = 1 / off[:, None]
         self.mean, self.prior = _prior(model) if expected is None else _around(expected)
         self.line = LinearLandmarks.of(model, portrait.pose[0])
 

@@ -145,6 +145,11 @@ def confidence(spread: Array, size: int) -> Array:
     return np.asarray(1 - np.exp(-TOLERANCE * size / np.maximum(spread, 1e-6)))
 
 
+def expected_error(sure: Array) -> Array:
+    """The other way round: the mean error, a fraction of the crop's side, of landmarks of such a :func:`confidence`."""
+    return np.asarray(-TOLERANCE / np.log1p(-np.clip(sure, 0.01, 1 - 1e-12)))
+
+
 def analyse(
     photo_srgb: NDArray[np.uint8],
     reader: PortraitReader,

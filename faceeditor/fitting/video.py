@@ -1,6 +1,6 @@
 """Videos become performances: one head is followed from frame to frame, and a look at each tells its expression."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,8 +13,9 @@ from faceeditor.faces.latents import Code
 from faceeditor.faces.layout import DIMS, EXPRESSION
 from faceeditor.faces.performance import Performance
 from faceeditor.fitting import alignment
-from faceeditor.fitting.expressions import ExpressionSolver, Landmarks
+from faceeditor.fitting.expressions import ExpressionSolver, Guess, Landmarks
 from faceeditor.fitting.portrait import LOOK, SURE, Look, PortraitReader, closer, find, placed
+from faceeditor.fitting.skin_tracking import Skin, SkinPoints, followed
 from faceeditor.models.contract import AttributeEncoder
 
 Picture = NDArray[np.uint8]
@@ -27,19 +28,22 @@ NO_FACE: Final = "No face was found in the video; take one in which a face is la
 @dataclass(frozen=True, eq=False)
 class Sight:
     """What one frame shows: the ``expression`` (64,), as far as is known yet, and the ``pose``, yaw, pitch and roll in
-    degrees; ``landmarks`` are what that was told by.
+    degrees; ``landmarks`` and the ``skin`` are what that is told by.
     """
 
     expression: Code
     pose: tuple[float, float, float]
     landmarks: Landmarks
+    skin: Skin
 
 
 class HeadTracker:
     """Follows one head through the pictures it is shown: the most prominent one when it begins, or begins again."""
 
-    def __init__(self, reader: PortraitReader, encoder: AttributeEncoder, solver: ExpressionSolver) -> None:
-        self._reader, self._encoder, self._solver = reader, encoder, solver
+    def __init__(
+        self, reader: PortraitReader, encoder: AttributeEncoder, solver: ExpressionSolver, points: SkinPoints
+    ) -> None:
+        self._reader, self._encoder, self._solver, self._points = reader, encoder, solver, points
         self._look: Look | None = None
         self._missed = 0
 
@@ -67,7 +71,8 @@ class HeadTracker:
 
     def _read(self, picture: Picture, look: Look) -> Sight:
         transform = placed(self._reader, look)
-        codes, _ = self._encoder.encode(alignment.warp(picture, transform, LOOK)[None])
+        crop = alignment.warp(picture, transform, LOOK)
+        codes, _ = self._encoder.encode(crop[None])
         yaw, pitch, roll = look.pose
         landmarks = Landmarks(
             places=alignment.move(transform @ alignment.inverted(look.transform), look.reading.landmarks[0]) / LOOK,
@@ -76,21 +81,30 @@ class HeadTracker:
             expression=codes[EXPRESSION][0],
         )
         turn = float(np.degrees(np.arctan2(look.transform[1, 0], look.transform[0, 0])))
-        return Sight(self._solver.solve(landmarks), (yaw, pitch, roll + turn), landmarks)
+        pose = (yaw, pitch, roll + turn)
+        return Sight(self._solver.solve(landmarks).code(), pose, landmarks, Skin.of(crop, look, transform))
 
     def told(self, seen: Iterable[Sight | None], fps: float, breathe: Callable[[], None] = lambda: None) -> Performance:
         """The performance of all that was ``seen``, frame by frame, now that it is known whom it shows. Raises
         ``UserError`` when nothing ever was.
         """
         every = list(seen)
+        shown = [sight for sight in every if sight is not None]
+        guesses: list[Guess] = []
         for learn in (True, False):
             self._solver.forget()
-            for number, sight in enumerate(every):
-                breathe()
-                if sight is not None:
-                    expression = self._solver.solve(sight.landmarks, learn=learn)
-                    every[number] = replace(sight, expression=expression)
-        return performance(every, fps)
+            guesses = [self._solver.solve(sight.landmarks, learn=learn) for sight in breathing(shown, breathe)]
+        frames = [(sight.landmarks, guess, sight.skin) for sight, guess in zip(shown, guesses, strict=True)]
+        found = iter(followed(self._solver, self._points, frames, breathe))
+        told = [None if sight is None else replace(sight, expression=next(found).code()) for sight in every]
+        return performance(told, fps)
+
+
+def breathing(sights: Iterable[Sight], breathe: Callable[[], None]) -> Iterator[Sight]:
+    """``sights``, with a breath before each."""
+    for sight in sights:
+        breathe()
+        yield sight
 
 
 def performance(seen: Iterable[Sight | None], fps: float) -> Performance:

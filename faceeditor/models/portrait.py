@@ -2,8 +2,9 @@
 
 An encoder of residual blocks (He et al., "Deep Residual Learning", 2015) with a feature pyramid over it (Lin et al.,
 2017). Landmarks are the expectation of heat maps at a quarter of the resolution (Sun et al., "Integral Human Pose
-Regression", 2018), blended with a direct regression for points that the picture does not show, and then moved by what
-the finest features around each of them say, so that lids and lips are met. The rotation is read from six numbers (Zhou
+Regression", 2018), blended with a direct regression for points that the picture does not show, then moved by what the
+finest features around each of them say, so that lids and lips are met, and at last by what all of them together say of
+each: a linear map, which knows what faces look like. The rotation is read from six numbers (Zhou
 et al., "On the Continuity of Rotation Representations in Neural Networks", 2019).
 """
 
@@ -136,6 +137,9 @@ class PortraitNetwork(nn.Module):
         self.fine = convolution(config.pyramid + widths[0], 24)
         self.mask = nn.Conv2d(24, 2, 3, 1, 1)
         self.closer = _Closer(24, 24)
+        self.likely = nn.Linear(2 * points.COUNT, 2 * points.COUNT)
+        nn.init.zeros_(self.likely.weight)
+        nn.init.zeros_(self.likely.bias)
         seen = GRID**2 * widths[-1] + config.pyramid + 2 * points.COUNT
         self.summary = nn.Sequential(
             nn.Linear(seen, config.summary), nn.ReLU(), nn.Linear(config.summary, config.summary), nn.ReLU()
@@ -193,6 +197,7 @@ class PortraitNetwork(nn.Module):
         landmarks = gate * seen + (1 - gate) * regressed
         with torch.autocast(pooled.device.type, enabled=False):
             landmarks = landmarks + self.closer(fine.float(), landmarks)
+            landmarks = landmarks + self.likely(landmarks.flatten(1) - 0.5).unflatten(1, (points.COUNT, 2))
         return PortraitOutput(
             landmarks=landmarks,
             heat=heat,

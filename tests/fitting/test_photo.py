@@ -88,7 +88,7 @@ def test_a_head_grows_to_the_rim_of_bare_skin(model):
     codes, camera = head(model, 14), Camera(yaw=70, distance=1.0)
     portrait = portrait_of(model, codes, camera)
     target = Target.of(portrait, 64)
-    placed = place(portrait, model, camera=camera)
+    placed = place(replace(portrait, confidence=np.full(len(portrait.landmarks), 0.9)), model, camera=camera)
     start = {**codes, IDENTITY: placed.identity, EXPRESSION: placed.expression}
     descent = Descent(model, camera, target, torch.from_numpy(portrait.confidence), do_nothing)
     rows = np.arange(128)[:, None] < descent._chin * 128
