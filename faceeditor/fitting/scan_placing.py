@@ -1,6 +1,7 @@
 """A scan brought to head space: its face found, its landmarks, and first guesses of its codes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +64,8 @@ SURFACES: Final = 2
 """In how many of the first rounds it is drawn anew what of the scan is in sight."""
 LATER_TRIMS: Final = (0.006, *(0.004,) * 7)
 """The trims of all rounds but the first, see :data:`~faceeditor.fitting.scan_registration.TRIMS`."""
+NEAR_MM: Final = 0.8
+"""The face region's mean distance in millimetres from which no other start is tried."""
 WORST_MM, LEAST = 2.5, 0.35
 """The face region's mean distance in millimetres, and the share of it that must be there, for what is a face."""
 
@@ -94,10 +97,25 @@ def place_scan(
     if scan.viewpoint is None:
         return _placed(sampler, find_face(sampler, reader, breathe), reader, template, breathe)
     try:
-        start = find_upright(sampler, reader, breathe) or find_face(sampler, reader, breathe)
-        return _placed(sampler, start, reader, template, breathe)
+        starts = find_upright(sampler, reader, breathe) or [find_face(sampler, reader, breathe)]
+        return _nearest(sampler, starts, reader, template, breathe)
     except UserError:
         raise UserError(_no_face_before(scan.vertices - scan.viewpoint)) from None
+
+
+def _nearest(
+    sampler: Sampler, starts: list[Similarity], reader: PortraitReader, template: Template, breathe: Callable[[], None]
+) -> Placement:
+    """The face that begins at the first of ``starts`` from which it comes near enough, else the nearest of all."""
+    found: list[Placement] = []
+    for start in starts:
+        with suppress(UserError):
+            found.append(_placed(sampler, start, reader, template, breathe))
+            if found[-1].error_mm <= NEAR_MM:
+                break
+    if not found:
+        raise UserError(NO_FACE)
+    return min(found, key=lambda one: one.error_mm)
 
 
 def _no_face_before(seen: Array) -> str:
