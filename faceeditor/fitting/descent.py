@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt, maximum_filter
 from torch.nn import functional
 
@@ -29,7 +30,7 @@ from faceeditor.faces.layout import (
     SKIN_TINT,
 )
 from faceeditor.fitting.easel import Codes, Gains
-from faceeditor.fitting.placing import EXACT, LIVELINESS, LOOSENESS, UNSEEN, extent
+from faceeditor.fitting.placing import LIVELINESS, UNSEEN
 from faceeditor.fitting.target import Target
 from faceeditor.models.contract import FittableModel
 from faceeditor.models.layers import tensors
@@ -37,6 +38,10 @@ from faceeditor.rendering.colour import linear_to_srgb_torch
 
 Tensor = torch.Tensor
 
+EXACT: Final = 0.014
+"""How far landmarks are expected to lie from the truth, in extents of the face from brows to lips."""
+LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BROW, 1.5))
+"""Landmarks that slide along an edge, and how much less they are trusted."""
 COLOUR: Final = 0.08
 EDGE: Final = 0.04
 """Usual errors of sRGB colours, and of their differences between neighbours."""
@@ -203,7 +208,7 @@ class Descent:
 
     @cached_property
     def _trust(self) -> Tensor:
-        trust = self.confidence.clamp(0.05, 1).sqrt() / (EXACT * extent(self.target.landmarks / self.target.size))
+        trust = self.confidence.clamp(0.05, 1).sqrt() / (EXACT * _extent(self.target.landmarks / self.target.size))
         for part, factor in LOOSENESS:
             trust[part] /= factor
         return trust.float()
@@ -237,3 +242,8 @@ def _plausible(codes: Mapping[str, Tensor]) -> None:
     skin = codes[SKIN]
     skin[BROW_COLOUR] = skin[BROW_COLOUR].clamp(0.002, 0.5)
     codes[HAIR][HAIR_COLOUR] = codes[HAIR][HAIR_COLOUR].clamp(0.002, 0.95)
+
+
+def _extent(landmarks: NDArray[np.float64]) -> float:
+    """The greater of width and height of what lies between brows and lips, of ``landmarks`` (68, 2), in their units."""
+    return float(np.ptp(landmarks[points.RIGHT_BROW.start : points.OUTER_LIPS.stop], axis=0).max())

@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from faceeditor.faces import landmarks as points
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.latents import Code, as_code
 from faceeditor.faces.layout import EXPRESSION, EXPRESSION_COMPONENTS, IDENTITY
@@ -20,10 +19,6 @@ from faceeditor.models.contract import FittableModel
 
 Array = NDArray[np.float64]
 
-EXACT: Final = 0.014
-"""How far landmarks are expected to lie from the truth, in extents of the face from brows to lips."""
-LOOSENESS: Final = ((points.JAW, 2.0), (points.RIGHT_BROW, 1.5), (points.LEFT_BROW, 1.5))
-"""Landmarks that slide along an edge, and how much less they are trusted."""
 TRUST: Final = 0.5
 """How far landmarks are off that shapes cannot explain, in units of how far they are expected to be off at all."""
 LEAST: Final = 0.002
@@ -125,11 +120,6 @@ def projection_slope(camera: Camera, places: Array) -> Array:
     depth = image[:, 2, None, None]
     screen = (image[:, :2] / image[:, 2:])[..., None]
     return np.asarray((matrix[None, :2] - screen * matrix[None, 2:]) / depth)
-
-
-def extent(landmarks: Array) -> float:
-    """The greater of width and height of what lies between brows and lips, of ``landmarks`` (68, 2), in their units."""
-    return float(np.ptp(landmarks[points.RIGHT_BROW.start : points.OUTER_LIPS.stop], axis=0).max())
 
 
 def _prior(model: FittableModel) -> tuple[Array, Array]:

@@ -225,25 +225,21 @@ class TriplaneHead(nn.Module):
         model.name, model.spaces = bundle.name, bundle.spaces
         return model.to(device).eval().requires_grad_(False)
 
-    def field(self, codes: Mapping[str, Tensor], warp: BoundWarp | None = None) -> HeadField:
+    def field(self, codes: Mapping[str, Tensor]) -> HeadField:
         """The head of ``codes`` (..., dims) with gradients to them; planes are made here and nowhere else.
 
-        ``identity`` is asked for; without ``expression`` the head is at rest. Where the ``warp`` of the codes is known,
-        it is not made again.
+        ``identity`` is asked for; without ``expression`` the head is at rest.
         """
         identity = codes.get(IDENTITY)
         if identity is None:
             raise ValueError("a head has an identity code")
-        return self.expressed(self._head(identity, warp), codes)
+        return self.expressed(replace(self.mean_head(identity), warp=self.warped(identity)), codes)
 
     def expressed(self, head: HeadField, codes: Mapping[str, Tensor]) -> HeadField:
         """``head``, the one of ``codes``, with their expression; the planes are those it has already."""
         expression = codes.get(EXPRESSION)
         motion = None if expression is None else self.deformation.bind(expression, codes[IDENTITY])
         return replace(head, motion=motion)
-
-    def _head(self, identity: Tensor, warp: BoundWarp | None = None) -> HeadField:
-        return replace(self.mean_head(identity), warp=self.warped(identity) if warp is None else warp)
 
     def mean_head(self, identity: Tensor) -> HeadField:
         """The head at rest of ``identity`` (..., dims) before the warp moves it: what planes and decoder say alone."""

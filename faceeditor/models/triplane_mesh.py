@@ -35,7 +35,7 @@ RESOLUTION: Final = {Quality.MOVING: 48, Quality.FULL: 128}
 SAMPLES: Final = 1024
 """Places that tell how much the distances of a head change: its network is the same everywhere."""
 KEPT: Final = 4
-"""Surfaces that are remembered of each resolution."""
+"""Surfaces that are remembered of each quality; those of a resolution that was asked for are too large for that."""
 SCRAP: Final = 1 / 20
 """Pieces with a smaller share of the largest one's faces are no head."""
 
@@ -76,14 +76,8 @@ class HeadMesher:
 
     def __init__(self, model: "TriplaneHead") -> None:
         self._model = model
-        self._surfaces: dict[int, Memo[MeanSurface]] = {}
+        self._surfaces: dict[Quality, Memo[MeanSurface]] = {quality: Memo(KEPT) for quality in Quality}
         self._people: dict[Quality, Memo[RestSurface]] = {quality: Memo(2) for quality in Quality}
-
-    def forget(self) -> None:
-        """Forgets all surfaces and people."""
-        self._surfaces.clear()
-        for people in self._people.values():
-            people.clear()
 
     def mesh(
         self,
@@ -112,19 +106,22 @@ class HeadMesher:
     ) -> Mesh:
         """See :meth:`faceeditor.models.contract.SurfaceModel.extract`: the surface at rest, moved."""
         require_resolution(resolution)
-        person = self._found(codes[IDENTITY], resolution, breathe)
+        identity = codes[IDENTITY]
+        person = self._moved(identity, self._extracted(identity, resolution, breathe))
         return self._shown(person, self._posed(person, codes, breathe), refinement, textured)
 
     def extraction(self, identity: Code, breathe: Callable[[], None] = do_nothing) -> Extraction:
         """What to extract for the person of the code ``identity`` (dims,): the head at rest, before the warp moves it,
         to where that takes it.
         """
-        config, distances = self._model.config, partial(self._model.sdf_on_mean, identity=identity)
-        return Extraction(distances, config.origin, config.unit, breathe, SAMPLES, partial(self._moved, identity))
-
-    def _moved(self, identity: Code, points: NDArray[np.float32]) -> NDArray[np.float32]:
         model = self._model
-        return model.head(in_chunks(model.bound({IDENTITY: identity}).off_mean, model.own(points)))
+        config, head = model.config, model.bound({IDENTITY: identity})
+
+        def moved(points: NDArray[np.float32]) -> NDArray[np.float32]:
+            return model.head(in_chunks(head.off_mean, model.own(points)))
+
+        distances = partial(model.sdf_on_mean, identity=identity)
+        return Extraction(distances, config.origin, config.unit, breathe, SAMPLES, moved)
 
     @cached_property
     def mean_landmarks(self) -> Tensor:
@@ -152,21 +149,20 @@ class HeadMesher:
     @torch.no_grad()
     def _made(self, identity: Code, quality: Quality) -> RestSurface:
         """The surface that is shown; what expressions do to people who come and go, ``MOVING``, is not kept."""
-        person, model = self._found(identity, RESOLUTION[quality]), self._model
+        model, key = self._model, self._model.key(identity)
+        mean = self._surfaces[quality].get(key, lambda: self._extracted(identity, RESOLUTION[quality]))
+        person = self._moved(identity, mean)
         if quality is Quality.MOVING or model.config.deformation.kind != "blend":
             return person
         code = model.tensor(identity)
         shapes = in_chunks(lambda part: model.deformation.blendshapes(part, code), person.mean.points)
         return replace(person, shapes=shapes.movedim(1, 0).flatten(1).contiguous())
 
-    @torch.no_grad()
-    def _found(self, identity: Code, resolution: int, breathe: Callable[[], None] = do_nothing) -> RestSurface:
-        """The surface at rest. Raises ``UserError`` where there is none."""
-        surfaces = self._surfaces.setdefault(resolution, Memo(KEPT))
-        mean = surfaces.get(self._model.key(identity), lambda: self._extracted(identity, resolution, breathe))
+    def _moved(self, identity: Code, mean: MeanSurface) -> RestSurface:
         return RestSurface(mean, in_chunks(self._model.bound({IDENTITY: identity}).off_mean, mean.points))
 
-    def _extracted(self, identity: Code, resolution: int, breathe: Callable[[], None]) -> MeanSurface:
+    def _extracted(self, identity: Code, resolution: int, breathe: Callable[[], None] = do_nothing) -> MeanSurface:
+        """The surface before the warp moves it. Raises ``UserError`` where there is none."""
         config = self._model.config
         found = self.extraction(identity, breathe).unmoved(resolution)
         vertices, faces = _head_of(found, config.origin, config.unit)
