@@ -23,8 +23,8 @@ BLEND = TriplaneConfig(
     width=64,
     norm="none",
     warp=6,
-    warp_modes=4,
     warp_kept=20,
+    warp_dims=6,
     deformation=DeformationConfig(kind="blend", width=16, hidden=2, skip=0, octaves=2),
 )
 KINDS = {"blend": BLEND, "deepsdf": replace(BLEND, deformation=DeformationConfig(width=96, hidden=3, skip=2))}

@@ -214,11 +214,8 @@ class Trainer:
 
     def fit_warp(self) -> None:
         """Where people lie on the mean head, where that is known; planes are then trained on heads much alike."""
-        sizes = self.model.config
         if self.model.warp is not None and self.people is not None:
-            self.model.take_warp(
-                fitted_warp(**self.people, dims=sizes.identity_dims, side=sizes.warp, modes=sizes.warp_modes)
-            )
+            self.model.take_warp(fitted_warp(**self.people, side=self.model.warp.side))
 
     @cached_property
     def _warps(self) -> BoundWarp | None:

@@ -1,4 +1,4 @@
-"""Hair as a solid: the studio's hair cards, filled to one closed shell a style, which follows the head as they do.
+"""Hair as a solid: the studio's hair cards, filled to one closed shell a style, which follows the head.
 
 What lies between cards, or between cards and scalp, is hair: the cards are drawn into voxels with the solid head,
 gaps are closed, and what is not head is left. It reaches a little under the skin, so that no gap opens there.
@@ -34,7 +34,11 @@ REACH: Final = 0.985
 ALIKE: Final = 0.012
 """Metres: standard deviation of the Gaussian by which neighbours move alike."""
 NEIGHBOURS: Final = 48
-SHELL_PARTS: Final = ("vertices", "faces", "bind", "weights", "near", "share")
+PLACE: Final = 0.006
+"""Metres between the places of the skin that tell how people's hair differs, and over which they do at the skin."""
+FARTHER: Final = 1 / 3
+"""How much wider that is for hair, beside its distance from the skin."""
+PLACES: Final = 128
 CARD_SAMPLES: Final = 400_000
 TRIANGLES: Final = 16_000
 
@@ -43,9 +47,12 @@ TRIANGLES: Final = 16_000
 class HairShell:
     """A closed shell on the mean head: ``vertices`` (n, 3) in head space, ``faces`` (f, 3).
 
-    Every vertex hangs on head vertices ``bind`` (n, 8) with ``weights`` (n, 8), as the card does that it is nearest to,
-    and moves as its neighbours ``near`` (n, m) do on average, with the weights ``share`` (n, m): cards that hang on
-    distant places of the head would tear a solid.
+    From person to person it moves as the skin ``around`` (n, p) does on average, with the weights ``pull`` (n, p),
+    which are a function of the place: hair and what it lies on move alike, whatever the style.
+
+    With expressions every vertex hangs on head vertices ``bind`` (n, 8) with ``weights`` (n, 8), as the card does that
+    it is nearest to, and moves as its neighbours ``near`` (n, m) do on average, with the weights ``share`` (n, m): cards
+    that hang on distant places of the head would tear a solid, and hair beside a jaw does not move with it.
     """
 
     vertices: NDArray[np.float32]
@@ -54,22 +61,57 @@ class HairShell:
     weights: NDArray[np.float32]
     near: NDArray[np.int32]
     share: NDArray[np.float32]
+    around: NDArray[np.int32]
+    pull: NDArray[np.float32]
 
     @classmethod
-    def of(cls, style: HairStyle, space: "HairSpace") -> Self:
-        """The shell of a ``style`` on a bald head."""
+    def of(cls, style: HairStyle, space: "HairSpace", skin: "Skin") -> Self:
+        """The shell of a ``style`` on a bald head with this ``skin``."""
         hair = _filled(_cards(style, space), space.head) & space.known
         vertices, faces = _shell(hair, space.low)
         card = cKDTree(style.vertices).query(vertices)[1]
         away, near = cKDTree(vertices).query(vertices, k=min(NEIGHBOURS, len(vertices)))
-        share = np.exp(-0.5 * (away / ALIKE) ** 2)
-        share = (share / share.sum(1, keepdims=True)).astype(np.float32)
-        return cls(vertices, faces, style.bind_vertices[card], style.bind_weights[card], near.astype(np.int32), share)
+        share = _shares(away**2, np.full(len(vertices), ALIKE))
+        cards = style.bind_vertices[card], style.bind_weights[card]
+        return cls(vertices, faces, *cards, near.astype(np.int32), share, *skin.around(vertices))
 
-    def follow(self, head_offset: Floats) -> NDArray[np.float32]:
-        """The shell's vertices (n, 3) when the head's differ from the neutral mean head's by ``head_offset``."""
-        moved = np.einsum("nk,nkc->nc", self.weights, head_offset[self.bind])
-        return np.asarray(self.vertices + np.einsum("nm,nmc->nc", self.share, moved[self.near]), np.float32)
+    def follow(self, person: Floats, expression: Floats) -> NDArray[np.float32]:
+        """The shell's vertices (n, 3) when the head's differ from the neutral mean head's by the offsets ``person``
+        (V, 3) and ``expression`` (V, 3).
+        """
+        moved = np.einsum("nk,nkc->nc", self.weights, expression[self.bind])
+        moved = np.einsum("nm,nmc->nc", self.share, moved[self.near])
+        return np.asarray(self.vertices + moved + np.einsum("np,npc->nc", self.pull, person[self.around]), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Skin:
+    """The head's skin: ``vertices`` (V, 3) of the neutral mean head, of which ``places`` (P,) are about evenly apart."""
+
+    vertices: Floats
+    places: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, vertices: Floats, skin: NDArray[np.int64]) -> Self:
+        """Where of the ``vertices`` (V, 3) of a head those named ``skin`` (S,) are its skin."""
+        cells = np.floor(vertices[skin] / PLACE).astype(int)
+        _, first = np.unique(cells, axis=0, return_index=True)
+        return cls(vertices, skin[first])
+
+    def around(self, points: Floats) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The vertices (n, p) that tell how ``points`` (n, 3) move, and their weights (n, p): a Gaussian that is the
+        wider the farther away the skin is.
+        """
+        away, near = cKDTree(self.vertices[self.places]).query(points, k=min(PLACES, len(self.places)))
+        nearest = away[:, :1]
+        pull = _shares(away**2 - nearest**2, PLACE + FARTHER * nearest[:, 0])
+        return self.places[near].astype(np.int32), pull
+
+
+def _shares(squared: Floats, wide: Floats) -> NDArray[np.float32]:
+    """Weights (n, m), 1 in sum, that fall with squared distances (n, m) as Gaussians of deviations ``wide`` (n,)."""
+    share = np.exp(-0.5 * squared / wide[:, None] ** 2)
+    return np.asarray(share / share.sum(1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +141,14 @@ class HairSpace:
 def read_shells(path: Path) -> dict[str, HairShell]:
     """What :func:`write_shells` has written."""
     with np.load(path, allow_pickle=False) as file:
-        names = dict.fromkeys(key.partition("/")[0] for key in file.files)
-        return {name: HairShell(*(file[f"{name}/{part}"] for part in SHELL_PARTS)) for name in names}
+        names, parts = (dict.fromkeys(key.split("/")[at] for key in file.files) for at in range(2))
+        return {name: HairShell(**{part: file[f"{name}/{part}"] for part in parts}) for name in names}
 
 
 def write_shells(shells: dict[str, HairShell], path: Path) -> None:
     """Stores the shells of styles by name."""
     beside = path.with_suffix(".new.npz")
-    arrays = {f"{name}/{part}": getattr(shell, part) for name, shell in shells.items() for part in SHELL_PARTS}
+    arrays = {f"{name}/{part}": table for name, shell in shells.items() for part, table in vars(shell).items()}
     np.savez(beside, allow_pickle=False, **arrays)
     beside.replace(path)
 

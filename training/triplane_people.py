@@ -15,7 +15,7 @@ from scipy.sparse.linalg import factorized
 from torch import Tensor
 
 from faceeditor.faces.layout import DIMS, IDENTITY
-from faceeditor.models.triplane_warp import REACH, Warp, spline
+from faceeditor.models.triplane_warp import Warp, spline
 from training.studio.assets import HAIR_STYLES
 from training.studio.factors import expression_code
 from training.triplane_sampling import Heads, Shape, read_known, write_known
@@ -49,24 +49,16 @@ def write_people(maker: HeadMaker, folder: Path) -> None:
     write_known(folder / PEOPLE_FILE, lambda: known_people(maker))
 
 
-def fitted_warp(points: Tensor, offsets: Tensor, dims: int, side: int, modes: int) -> Warp:
-    """The warp of codes (``dims``,) with ``side`` control points along each axis and ``modes`` whose first components
-    move ``points`` (N, 3) by ``offsets`` (N, C, 3), as nearly as it can.
+def fitted_warp(points: Tensor, offsets: Tensor, side: int) -> Warp:
+    """The warp with ``side`` control points along each axis whose components move ``points`` (N, 3) by ``offsets``
+    (N, C, 3), as nearly as it can.
     """
     wanted = offsets.double().numpy().reshape(len(points), -1)
     seen = _seen_by(points, side)
     kept = np.unique(seen.indices)
-    found = _least_squares(seen[:, kept].tocsr(), wanted, _stiffness(kept, side)) / REACH
-    left, sizes, right = np.linalg.svd(found, full_matrices=False)
-    modes = min(modes, len(sizes))
-    warp = Warp(dims, side, modes, len(kept))
-    root = np.sqrt(sizes[:modes])
-    mix = (root[:, None] * right[:modes]).reshape(modes, -1, 3).swapaxes(0, 1)
-    with torch.no_grad():
-        warp.modes.copy_(torch.from_numpy(left[:, :modes] * root))
-        warp.mix[: len(mix)] = torch.from_numpy(mix.reshape(len(mix), -1))
-        warp.owner.copy_(torch.from_numpy(_owners(kept, side)))
-    return warp
+    found = _least_squares(seen[:, kept].tocsr(), wanted, _stiffness(kept, side))
+    table = found.reshape(len(kept), -1, 3).swapaxes(1, 2)
+    return Warp.of(torch.from_numpy(table), torch.from_numpy(_owners(kept, side)))
 
 
 def _part(maker: HeadMaker, style: str | None, random: np.random.Generator) -> tuple[Floats, Floats]:

@@ -26,7 +26,7 @@ from training.studio.factors import expression_code
 from training.studio.head import HeadModel
 from training.studio.sampling import BALD, sample_expression, sample_identity
 from training.triplane_carving import Carving, Floats
-from training.triplane_hair import HairShell, HairSpace, read_shells, write_shells
+from training.triplane_hair import HairShell, HairSpace, Skin, read_shells, write_shells
 from training.triplane_sampling import OF_A_PART, Counts, Heads, HeadSampler, Shape, store
 
 REST: Final = {"jawOpen": 0.25}
@@ -34,6 +34,7 @@ REST: Final = {"jawOpen": 0.25}
 NECK: Final = -0.118
 """Metres: the mean head is cut off below."""
 PARTS: Final = ("face", "head_and_neck", "mouth_socket", "gums_and_tongue", "teeth", "sclera_left", "sclera_right")
+SKIN: Final = PARTS[:2]
 EYES: Final = ("sclera_left", "sclera_right")
 EYE_SETBACK: Final = 0.0004
 MOBILE: Final = 0.002
@@ -115,7 +116,8 @@ class HeadMaker:
             return read_shells(self.hair)
         mean = self.vertices(np.zeros(DIMS[IDENTITY]), np.zeros(DIMS[EXPRESSION]))
         space = HairSpace.of(Carving.of(mean, self.faces, self.ball, self.rasteriser), self.ball, NECK)
-        shells = {name: HairShell.of(self.assets.hair(name), space) for name in HAIR_STYLES}
+        skin = Skin.of(self.head.neutral, np.concatenate([np.arange(len(self.head.neutral))[self.head.region(name)] for name in SKIN]))
+        shells = {name: HairShell.of(self.assets.hair(name), space, skin) for name in HAIR_STYLES}
         if self.hair is not None:
             write_shells(shells, self.hair)
         return shells
@@ -125,8 +127,9 @@ class HeadMaker:
         vertices = self.vertices(identity, expression)
         if style is None:
             return vertices, self.faces
-        shell = self.shells[style]
-        hair = shell.follow((vertices[:-1] - self.head.neutral).astype(np.float32))
+        shell, head = self.shells[style], self.head
+        still = head.vertices(identity, np.zeros_like(expression))
+        hair = shell.follow(still - head.neutral, head.vertices(identity, expression) - still)
         return np.concatenate([vertices, hair]), np.concatenate([self.faces, shell.faces + len(vertices)])
 
     def code(self, identity: Floats, style: str | None) -> NDArray[np.float32]:

@@ -18,8 +18,8 @@ from faceeditor.models.triplane import TriplaneHead
 
 TOGETHER: Final = 16
 """Heads whose planes are made at once."""
-AT_ONCE: Final = 256
-"""Points whose motion by all modes is held at once."""
+AT_ONCE: Final = 1024
+"""Points whose motion by all components is held at once."""
 SMALL: Final = 0.05
 """The change of an identity component by which its effect on the planes is measured."""
 
@@ -66,11 +66,13 @@ class RowMaker:
 
     def _by_warp(self, mean: Tensor, by_rest: Tensor) -> Tensor:
         """When the point of a surface moves on, what stays behind is as much farther inside it."""
-        warp = self._model.warp
+        warp, told = self._model.warp, by_rest.new_zeros(len(mean), len(self._moving))
         if warp is None:
-            return by_rest.new_zeros(len(mean), len(self._moving))
+            return told
+        felt = self._moving < warp.dims
         parts = zip(torch.split(mean, AT_ONCE), torch.split(by_rest, AT_ONCE), strict=True)
-        return -torch.cat([warp.along(*part)[:, self._moving] for part in parts])
+        told[:, felt] = -torch.cat([warp.along(*part)[:, self._moving[felt]] for part in parts])
+        return told
 
     @torch.no_grad()
     def planes(self, codes: dict[str, Tensor], at_rest: Tensor) -> Tensor:

@@ -51,8 +51,8 @@ class TriplaneConfig:
     before which of its layers its input joins again. Without ``planes`` the decoder sees point and code instead: the
     NPM baseline. ``deformation``: of F_ex.
 
-    With ``warp`` control points along each axis, ``warp_kept`` of them with offsets of their own, and ``warp_modes``,
-    which the thesis does not have, points of a person's head are taken to where they lie on the mean head before
+    With ``warp`` control points along each axis, ``warp_kept`` of them with offsets of their own that the first
+    ``warp_dims`` components of the identity code add up to, which the thesis does not have, points of a person's head are taken to where they lie on the mean head before
     planes, decoder and F_ex see them. Planes then hold what people share and what no motion explains, as hair: the
     generator may hear no more than ``hears`` components of the identity code from ``hears_from`` on.
 
@@ -74,8 +74,8 @@ class TriplaneConfig:
     skip: int = 0
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
     warp: int = 0
-    warp_modes: int = 0
     warp_kept: int = 1
+    warp_dims: int = 0
     unit: float = 0.17
     origin: tuple[float, float, float] = (0.0, 0.02, -0.03)
 
@@ -95,8 +95,8 @@ class TriplaneConfig:
             norm="none",
             width=64,
             deformation=DeformationConfig(kind="blend", width=128, hidden=3, skip=0, octaves=6),
-            warp=32,
-            warp_modes=256,
+            warp=40,
+            warp_dims=DIMS[IDENTITY],
         )
 
     @classmethod
@@ -208,7 +208,7 @@ class TriplaneHead(nn.Module):
         self.decoder = CodedMLP(inputs, codes, 1, config.width, config.hidden, config.skip)
         self.decoder.start_as_sphere()
         self.deformation = Deformation(config.deformation, config.expression_dims, dims)
-        self.warp = Warp(dims, config.warp, config.warp_modes, config.warp_kept) if config.warp else None
+        self.warp = Warp(config.warp, config.warp_kept, config.warp_dims) if config.warp else None
         self._planes: Memo[HeadField] = Memo(4)
         self._people: Memo[HeadField] = Memo(4)
         self._look = MeshLook()
@@ -270,8 +270,8 @@ class TriplaneHead(nn.Module):
 
     def take_warp(self, warp: Warp) -> None:
         """People are from now on where ``warp`` says."""
-        kept, modes = warp.modes.shape
-        self.warp, self.config = warp, replace(self.config, warp=warp.side, warp_modes=modes, warp_kept=kept)
+        sizes = {"warp": warp.side, "warp_kept": len(warp.steps), "warp_dims": warp.dims}
+        self.warp, self.config = warp, replace(self.config, **sizes)
 
     # Use, in head space and metres
 

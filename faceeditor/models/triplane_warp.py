@@ -7,15 +7,18 @@ every point. The thesis has no such thing.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
 
 REACH: Final = 0.002
-"""Offsets, in the model's unit, where a mode of size 1 has the weight 1: stored numbers stay about 1."""
+"""The model's units that steps are counted in: stored sizes are neither large nor tiny."""
+STEPS: Final = 127
+"""Steps to either side."""
 TAPS: Final = 3
 """Control points along each axis that a point sees."""
 ROUNDS: Final = 3
@@ -60,32 +63,59 @@ class BoundWarp:
 
 
 class Warp(nn.Module):
-    """The warps of all identity codes (dims): ``side`` control points along each axis, moved by ``modes`` that all
-    people share. ``kept`` of them have offsets of their own, the others those of their ``owner`` (S S S,) among them:
-    little of the box is near a head.
+    """The warps of all identity codes: ``side`` control points along each axis, which each of the code's first ``dims``
+    components moves by so many ``steps`` (kept, 3, dims) of a ``size`` (3, dims) of its own. ``kept`` of them have
+    offsets of their own, the others those of their ``owner`` (S S S,) among them: little of the box is near a head.
     """
 
     owner: Tensor
+    steps: Tensor
+    size: Tensor
 
-    def __init__(self, dims: int, side: int, modes: int, kept: int) -> None:
+    def __init__(self, side: int, kept: int, dims: int) -> None:
         super().__init__()
         self.side = side
-        self.modes = nn.Parameter(torch.zeros(kept, modes))
-        self.mix = nn.Parameter(torch.zeros(dims, modes * 3))
         self.register_buffer("owner", torch.arange(side**3, dtype=torch.int32) % kept)
+        self.register_buffer("steps", torch.zeros(kept, 3, dims, dtype=torch.int8))
+        self.register_buffer("size", torch.zeros(3, dims))
+
+    @classmethod
+    def of(cls, offsets: Tensor, owner: Tensor) -> Self:
+        """The warp whose control points each component moves by ``offsets`` (kept, 3, dims), to within half a step."""
+        warp = cls(round(math.cbrt(len(owner))), len(offsets), offsets.shape[-1])
+        warp.size.copy_(offsets.abs().amax(0) / (REACH * STEPS))
+        warp.steps.copy_((offsets / (REACH * warp.size).clamp_min(1e-12)).round())
+        warp.owner.copy_(owner)
+        return warp
+
+    @property
+    def dims(self) -> int:
+        """How many components of the code move points."""
+        return self.size.shape[-1]
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """By what each component moves the control points that are kept: (kept, 3, dims)."""
+        return REACH * self.size * self.steps
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        self.__dict__.pop("offsets", None)
+        return super()._apply(fn, recurse)
 
     def bind(self, identity: Tensor) -> BoundWarp:
-        """The warp of a code (..., dims)."""
-        weights = (identity @ self.mix).reshape(*identity.shape[:-1], -1, 3)
-        return BoundWarp((REACH * (self.modes @ weights))[..., self.owner.long(), :])
+        """The warp of a code (..., dims and more)."""
+        kept = identity[..., : self.dims] @ self.offsets.flatten(0, 1).T
+        return BoundWarp(kept.unflatten(-1, (-1, 3))[..., self.owner.long(), :])
 
     def along(self, mean: Tensor, ways: Tensor) -> Tensor:
-        """How far each component of the code moves points ``mean`` (N, 3) of the mean head along ``ways`` (N, 3):
-        (N, dims).
+        """How far each component that moves points moves those at ``mean`` (N, 3) of the mean head along ``ways``
+        (N, 3): (N, dims).
         """
         index, weights = spline(mean, self.side)
-        modes = REACH * (weights[..., None, :] @ self.modes[self.owner[index].long()])[..., 0, :]
-        return (modes[..., None] * ways[:, None]).flatten(1) @ self.mix.T
+        moved = nn.functional.embedding_bag(
+            self.owner[index], self.offsets.flatten(1), mode="sum", per_sample_weights=weights
+        )
+        return (ways[:, :, None] * moved.unflatten(-1, (3, -1))).sum(1)
 
 
 def control_points(side: int) -> Tensor:

@@ -20,6 +20,7 @@ from faceeditor.fitting.progress import FitCancelled
 from faceeditor.fitting.scan_fitters import fitter_of
 from faceeditor.fitting.scan_placing import Placement
 from faceeditor.models.triplane import TriplaneHead
+from faceeditor.models.triplane_warp import Warp
 from tests.plain_head import BLEND, codes_of, plain_head
 from tests.tiny import TinyHead
 
@@ -33,11 +34,11 @@ def model():
 def warped():
     """A head with a warp, whose people differ by millimetres."""
     torch.manual_seed(1)
-    model = TriplaneHead(replace(BLEND, warp=8, warp_modes=3, warp_kept=512)).eval().requires_grad_(False)
+    model = TriplaneHead(replace(BLEND, warp=8, warp_kept=512)).eval().requires_grad_(False)
     rough = torch.randn(1, 3, 4, 4, 4)
     smooth = torch.nn.functional.interpolate(rough, size=8, mode="trilinear", align_corners=True)
-    model.warp.modes.copy_(smooth.reshape(3, -1).T)
-    model.warp.mix.normal_(0, 1)
+    offsets = 0.002 * smooth.reshape(3, -1).T @ torch.randn(3, 18)
+    model.take_warp(Warp.of(offsets.reshape(-1, 3, 6), torch.arange(512)))
     model.generator.layers[-1].weight *= 0.3
     model.deformation.net.layers[-1].weight *= 1000
     return model

@@ -62,10 +62,14 @@ def test_slopes_go_on_between_control_points():
 
 def some_warp(dims=5):
     torch.manual_seed(0)
-    warp = Warp(dims, SIDE, 4, 30)
-    torch.nn.init.normal_(warp.modes)
-    torch.nn.init.normal_(warp.mix)
-    return warp.requires_grad_(False)
+    return Warp.of(0.005 * torch.randn(30, 3, dims), torch.arange(SIDE**3) % 30)
+
+
+def test_offsets_are_kept_to_within_half_a_step():
+    offsets = torch.randn(30, 3, 5, generator=torch.Generator().manual_seed(2)) * torch.tensor([1e-5, 1e-3, 1, 0, 2])
+    warp = Warp.of(offsets, torch.arange(SIDE**3) % 30)
+    assert ((warp.offsets - offsets).abs() <= offsets.abs().amax(0) / 253).all()
+    assert torch.equal(warp.double().offsets, warp.offsets.double())
 
 
 def test_offsets_are_linear_in_the_code():

@@ -20,7 +20,7 @@ from training.triplane_spaces import triplane_spaces
 
 COUNT, POINTS, VIEWS = 4, 200, 8
 SMALL = {"planes": 16, "features": 4, "channels": 4, "first": 4, "hears_from": 0, "hears": 0, "width": 24}
-SMALL |= {"warp": 6, "warp_modes": 4, "warp_kept": 20}
+SMALL |= {"warp": 6, "warp_kept": 20, "warp_dims": 6}
 
 
 def balls():
@@ -113,7 +113,7 @@ def test_training_goes_on_from_another_head(tmp_path):
     known = TriplaneHead(config_of().model_config)
     trainer = Trainer(config_of("finish"), balls(), tmp_path)
     mine = {name: value.clone() for name, value in trainer.model.warp.state_dict().items()}
-    torch.nn.init.normal_(known.warp.mix)
+    known.warp.size.normal_()
     trainer.go_on_from(known)
     now, theirs = trainer.model.state_dict(), known.state_dict()
     assert all(torch.equal(now[name], theirs[name]) for name in now if not name.startswith("warp."))

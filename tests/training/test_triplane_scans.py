@@ -16,6 +16,7 @@ from training.studio.assets import HAIR_STYLES, Assets
 from training.triplane_blendshapes import read_blendshapes, write_blendshapes
 from training.triplane_carving import Carving
 from training.triplane_sampling import Counts, Distances, Samples, store
+from training.triplane_hair import Skin
 from training.triplane_scans import HeadMaker
 
 BALL = Ball((0.0, 0.02, -0.03), 0.17)
@@ -82,10 +83,23 @@ def test_shells_are_kept_and_follow_the_head(maker):
     for name, shell in again.shells.items():
         np.testing.assert_array_equal(shell.vertices, maker.shells[name].vertices)
     offset = np.broadcast_to(np.float32([0.01, 0.02, 0.03]), maker.head.neutral.shape)
-    shell = maker.shells[HAIR_STYLES[0]]
-    np.testing.assert_allclose(
-        shell.follow(offset) - shell.vertices, np.broadcast_to([0.01, 0.02, 0.03], shell.vertices.shape), atol=1e-6
-    )
+    still = np.zeros_like(offset)
+    for shell in again.shells.values():
+        for offsets in ((offset, still), (still, offset)):
+            moved = shell.follow(*offsets) - shell.vertices
+            np.testing.assert_allclose(moved, np.broadcast_to([0.01, 0.02, 0.03], moved.shape), atol=1e-6)
+
+
+def test_hair_moves_from_person_to_person_as_the_skin_under_it(maker):
+    head = maker.head
+    skin = Skin.of(head.neutral, np.arange(len(head.neutral))[head.region("head_and_neck")])
+    scalp = head.neutral[skin.places]
+    scalp = scalp[scalp[:, 1] > 0.05]
+    around, pull = skin.around(np.concatenate([scalp, scalp * 1.1]))
+    wider = np.einsum("npc,np->nc", 0.1 * head.neutral[around], pull).reshape(2, -1, 3)
+    np.testing.assert_allclose(wider[0], 0.1 * scalp, atol=0.001)
+    # What lies over it moves alike, wherever it hangs.
+    np.testing.assert_allclose(wider[1], 0.1 * scalp, atol=0.003)
 
 
 def test_a_shell_is_outside_the_head_where_it_shows(maker):
