@@ -51,8 +51,8 @@ class HairShell:
     which are a function of the place: hair and what it lies on move alike, whatever the style.
 
     With expressions every vertex hangs on head vertices ``bind`` (n, 8) with ``weights`` (n, 8), as the card does that
-    it is nearest to, and moves as its neighbours ``near`` (n, m) do on average, with the weights ``share`` (n, m): cards
-    that hang on distant places of the head would tear a solid, and hair beside a jaw does not move with it.
+    it is nearest to, and moves as its neighbours ``near`` (n, m) do on average, with the weights ``share`` (n, m):
+    cards that hang on distant places of the head would tear a solid, and hair beside a jaw does not move with it.
     """
 
     vertices: NDArray[np.float32]
@@ -86,7 +86,7 @@ class HairShell:
 
 @dataclass(frozen=True, eq=False)
 class Skin:
-    """The head's skin: ``vertices`` (V, 3) of the neutral mean head, of which ``places`` (P,) are about evenly apart."""
+    """The head's skin: ``vertices`` (V, 3) of the neutral mean head, of which ``places`` (P,) are evenly apart."""
 
     vertices: Floats
     places: NDArray[np.int64]

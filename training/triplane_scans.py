@@ -116,7 +116,8 @@ class HeadMaker:
             return read_shells(self.hair)
         mean = self.vertices(np.zeros(DIMS[IDENTITY]), np.zeros(DIMS[EXPRESSION]))
         space = HairSpace.of(Carving.of(mean, self.faces, self.ball, self.rasteriser), self.ball, NECK)
-        skin = Skin.of(self.head.neutral, np.concatenate([np.arange(len(self.head.neutral))[self.head.region(name)] for name in SKIN]))
+        number = np.arange(len(self.head.neutral))
+        skin = Skin.of(self.head.neutral, np.concatenate([number[self.head.region(name)] for name in SKIN]))
         shells = {name: HairShell.of(self.assets.hair(name), space, skin) for name in HAIR_STYLES}
         if self.hair is not None:
             write_shells(shells, self.hair)

@@ -50,17 +50,19 @@ class Plan:
 
 
 PLANS: Final[Mapping[str, Plan]] = {
-    "draft": Plan(cell=0.007, tried=2, tries=4, kept=1, steps=7, planes=1),
-    "standard": Plan(cell=0.005, tried=3, tries=5, kept=1, steps=10, planes=1),
+    "draft": Plan(cell=0.007, tried=2, tries=4, kept=1, steps=9, planes=1),
+    "standard": Plan(cell=0.005, tried=3, tries=5, kept=1, steps=12, planes=1),
     "best": Plan(cell=0.004, tried=5, tries=6, kept=2, steps=16, planes=3),
 }
 COARSE: Final = 0.009
 """Metres of a cell while hair styles are tried."""
 FLOOR: Final = -0.105
 """Metres of head space below which there are shoulders."""
-TRIMS: Final = (0.02, 0.012, 0.008, 0.005, 0.004, 0.003)
-"""Metres at which a point counts half, step by step; the last one to the end."""
-MODEL_ERROR, PATCH = 0.0002, 0.014
+TRIMS: Final = (0.02, 0.012, 0.008, 0.005, 0.004, 0.003, 0.002, 0.001, 0.0005, 0.0002)
+"""Metres at which a point counts a quarter, step by step; the last one to the end."""
+ODD: Final = 2.0
+"""The least of these, as a share of the standard deviation of all points: what is farther off is no noise."""
+MODEL_ERROR, PATCH = 0.0001, 0.014
 """Metres by which the model misses heads at least, alike within a patch of so many metres."""
 NORMAL: Final = 1.4826
 """Standard deviation over median of absolute values, where these are normally distributed."""
@@ -229,18 +231,19 @@ class Descent:
         """The distances (N,) that shall become 0, metres, and their weights."""
         told = rows.distance.double().numpy() * self.problem.unit
         seen = len(self.points.points)
-        sure = self._sure(told[:seen])
+        spread = NORMAL * float(np.median(np.abs(told[:seen])))
+        sure = self._sure(spread)
         weights = np.concatenate([sure, np.full(len(told) - seen, FREE_WEIGHT * np.median(sure))])
         weights[seen:] *= told[seen:] < 0
         weights *= rows.roots.arrived.numpy()
-        return told, weights / (1 + (told / trim) ** 2) ** 2
+        return told, weights / (1 + (told / max(trim, ODD * spread)) ** 2) ** 2
 
-    def _sure(self, told: Floats) -> Floats:
-        """The weights (N,) of points with the distances ``told`` (N,), metres: what these are beyond the scan's noise
-        is the model's, and alike for neighbours.
+    def _sure(self, spread: float) -> Floats:
+        """The weights (N,) of points whose distances have this standard deviation, metres: what it is beyond the scan's
+        noise is the model's, and alike for neighbours.
         """
         noise = self.points.noise**2 / self.points.counts
-        beyond = max(MODEL_ERROR**2, (NORMAL * np.median(np.abs(told))) ** 2 - np.median(noise))
+        beyond = max(MODEL_ERROR**2, spread**2 - np.median(noise))
         return np.asarray(1 / (beyond * self.alike**2 + noise))
 
     def step(self, now: Fitted, trim: float) -> Fitted:

@@ -51,10 +51,11 @@ class TriplaneConfig:
     before which of its layers its input joins again. Without ``planes`` the decoder sees point and code instead: the
     NPM baseline. ``deformation``: of F_ex.
 
-    With ``warp`` control points along each axis, ``warp_kept`` of them with offsets of their own that the first
-    ``warp_dims`` components of the identity code add up to, which the thesis does not have, points of a person's head are taken to where they lie on the mean head before
-    planes, decoder and F_ex see them. Planes then hold what people share and what no motion explains, as hair: the
-    generator may hear no more than ``hears`` components of the identity code from ``hears_from`` on.
+    With ``warp`` control points along each axis, which the thesis does not have, points of a person's head are taken to
+    where they lie on the mean head before planes, decoder and F_ex see them; ``warp_kept`` of them have offsets of
+    their own, and the first ``warp_dims`` components of the identity code move them. Planes then hold what people share
+    and what no motion explains, as hair: the generator may hear no more than ``hears`` components of the identity code
+    from ``hears_from`` on.
 
     ``unit`` metres and ``origin``, metres in head space, are the similarity from the model's space to head space.
     """
@@ -270,8 +271,8 @@ class TriplaneHead(nn.Module):
 
     def take_warp(self, warp: Warp) -> None:
         """People are from now on where ``warp`` says."""
-        sizes = {"warp": warp.side, "warp_kept": len(warp.steps), "warp_dims": warp.dims}
-        self.warp, self.config = warp, replace(self.config, **sizes)
+        self.warp = warp
+        self.config = replace(self.config, warp=warp.side, warp_kept=len(warp.steps), warp_dims=warp.dims)
 
     # Use, in head space and metres
 

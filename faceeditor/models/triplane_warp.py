@@ -105,7 +105,7 @@ class Warp(nn.Module):
     def bind(self, identity: Tensor) -> BoundWarp:
         """The warp of a code (..., dims and more)."""
         kept = identity[..., : self.dims] @ self.offsets.flatten(0, 1).T
-        return BoundWarp(kept.unflatten(-1, (-1, 3))[..., self.owner.long(), :])
+        return BoundWarp(kept.reshape(*identity.shape[:-1], -1, 3)[..., self.owner.long(), :])
 
     def along(self, mean: Tensor, ways: Tensor) -> Tensor:
         """How far each component that moves points moves those at ``mean`` (N, 3) of the mean head along ``ways``
@@ -115,7 +115,7 @@ class Warp(nn.Module):
         moved = nn.functional.embedding_bag(
             self.owner[index], self.offsets.flatten(1), mode="sum", per_sample_weights=weights
         )
-        return (ways[:, :, None] * moved.unflatten(-1, (3, -1))).sum(1)
+        return (ways[:, :, None] * moved.reshape(len(ways), 3, -1)).sum(1)
 
 
 def control_points(side: int) -> Tensor:

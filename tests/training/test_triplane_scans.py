@@ -15,8 +15,8 @@ from training.imface_scans import HELD_OUT_SEED, read_parts
 from training.studio.assets import HAIR_STYLES, Assets
 from training.triplane_blendshapes import read_blendshapes, write_blendshapes
 from training.triplane_carving import Carving
-from training.triplane_sampling import Counts, Distances, Samples, store
 from training.triplane_hair import Skin
+from training.triplane_sampling import Counts, Distances, Samples, store
 from training.triplane_scans import HeadMaker
 
 BALL = Ball((0.0, 0.02, -0.03), 0.17)
