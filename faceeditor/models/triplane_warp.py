@@ -7,13 +7,14 @@ every point. The thesis has no such thing.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor, nn
+
+from faceeditor.models.memo import Memo
 
 REACH: Final = 0.002
 """The model's units that steps are counted in: stored sizes are neither large nor tiny."""
@@ -75,6 +76,7 @@ class Warp(nn.Module):
     def __init__(self, side: int, kept: int, dims: int) -> None:
         super().__init__()
         self.side = side
+        self._offsets: Memo[Tensor] = Memo(1)
         self.register_buffer("owner", torch.arange(side**3, dtype=torch.int32) % kept)
         self.register_buffer("steps", torch.zeros(kept, 3, dims, dtype=torch.int8))
         self.register_buffer("size", torch.zeros(3, dims))
@@ -93,14 +95,11 @@ class Warp(nn.Module):
         """How many components of the code move points."""
         return self.size.shape[-1]
 
-    @cached_property
+    @property
     def offsets(self) -> Tensor:
         """By what each component moves the control points that are kept: (kept, 3, dims)."""
-        return REACH * self.size * self.steps
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        self.__dict__.pop("offsets", None)
-        return super()._apply(fn, recurse)
+        stored = self.size.device, self.size.dtype, self.size._version, self.steps._version
+        return self._offsets.get(stored, lambda: REACH * self.size * self.steps)
 
     def bind(self, identity: Tensor) -> BoundWarp:
         """The warp of a code (..., dims and more)."""
