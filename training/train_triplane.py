@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from faceeditor.errors import UserError
 from faceeditor.faces.latents import Space
-from faceeditor.faces.layout import EXPRESSION, IDENTITY
+from faceeditor.faces.layout import DIMS, EXPRESSION, IDENTITY
 from faceeditor.models.bundle import write_bundle
 from faceeditor.models.triplane import HeadField, TriplaneConfig, TriplaneHead
 from faceeditor.models.triplane_warp import BoundWarp
@@ -383,8 +383,11 @@ class Trainer:
 
     def facts(self) -> dict[str, Any]:
         """What the bundle tells about its training."""
+        identity = self.heads[IDENTITY]
+        differ = identity[:, : DIMS[IDENTITY]].any()
+        kind = "scanned" if self.codes.numbered else "studio" if differ else "mean"
         return {
-            "data": f"{len(self.heads[IDENTITY])} {'scanned' if self.codes.numbered else 'studio'} heads",
+            "data": f"{len(identity)} {kind} heads",
             "codes": self.config.codes,
             "steps": self.steps,
             "minutes": round(self.minutes, 1),
