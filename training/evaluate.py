@@ -2,8 +2,8 @@
 
 ``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
 of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances; ``infamous`` those
-of INFAMOUS-NeRF's fits; ``refiner`` what refining does to models' pictures; ``transfers`` tells what transfers of
-attributes move.
+of INFAMOUS-NeRF's fits; ``expressions`` how expressions given from one of them to another come out; ``refiner`` what
+refining does to models' pictures; ``transfers`` tells what transfers of attributes move.
 """
 
 import json
@@ -219,6 +219,40 @@ def infamous(
         report[name] = table(several, starts, load_variant(where), likeness)
         print(json.dumps({name: report[name]}), flush=True)
     report["identity_pairs_told_right"] = likeness.accuracy(list(trials(studio, told)))
+    print(json.dumps(report, indent=1))
+
+
+@app.command()
+def expressions(
+    learned: Annotated[Path, typer.Option(help="folder that training.infamous_expressions has filled")],
+    bundle: Annotated[str, typer.Option(help="name or folder of the bundle")] = "infamous-studio",
+    start: Annotated[str, typer.Option(help="the bundle whose fits its fits begin with")] = "guided-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    count: Annotated[int, typer.Option(help="held-out people")] = 8,
+    moved: Annotated[int, typer.Option(help="people of those whose fits' sliders are moved")] = 4,
+) -> None:
+    """Print how near expressions given from fit to fit come to the truth, by shared codes and by everyone's own, and
+    what named sliders move on fits (section 4 of INFAMOUS-NeRF).
+    """
+    from training.evaluate_infamous import fitted, load_variant, started, trials
+    from training.infamous_expressions import VARIANTS, Heard, Movements
+    from training.infamous_transfer import Held, Reading, by_model, by_studio, givings, sliders, transfers
+
+    studio, guided, model = Studio.open(data), load_model(start), load_variant(bundle)
+    movements = Movements.of(model.proxy.template)
+    variants = {name: Heard.read(learned / f"{name}.safetensors", model.config) for name in VARIANTS}
+    several = list(trials(studio, count))
+    starts = [started(trial, guided) for trial in several]
+    people = [
+        Held(codes, fitted(trial, model, codes, gains), trial.shown.factors)
+        for trial, (codes, gains) in zip(several, starts, strict=True)
+    ]
+    reading = Reading(by_model(model), by_studio(studio), load_model("portrait-studio"))
+    report: dict[str, object] = {"people": count}
+    for name, row in transfers(people, givings(variants, model, movements), movements, reading):
+        report[name] = row
+        print(json.dumps({name: row}), flush=True)
+    report["sliders"] = sliders(people[:moved], reading)
     print(json.dumps(report, indent=1))
 
 
