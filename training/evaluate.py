@@ -199,18 +199,19 @@ def infamous(
     count: Annotated[int, typer.Option(help="held-out people")] = 8,
     told: Annotated[int, typer.Option(help="held-out people that the encoder's accuracy is measured on")] = 30,
     ablation: Annotated[Path | None, typer.Option(help="a folder of bundles, one for every line of Table 4")] = None,
+    starts_in: Annotated[Path | None, typer.Option(help="a folder that keeps the fits that all begin with")] = None,
 ) -> None:
     """Print how like people fits of one picture are, there and from another place (Tables 3, 4 and 7 of INFAMOUS-NeRF),
     beside the paper's figures.
     """
     from faceeditor.models.template import Template
-    from training.evaluate_infamous import PAPER, Likeness, load_variant, mean_landmarks, started, table, trials
+    from training.evaluate_infamous import PAPER, Likeness, beginnings, load_variant, mean_landmarks, table, trials
 
     studio, guided = Studio.open(data), load_model(start)
     template: Template = load_model("template-studio")
     likeness = Likeness(load_model(encoder), mean_landmarks(template))
     several = list(trials(studio, count))
-    starts = [started(trial, guided) for trial in several]
+    starts = beginnings(several, guided, starts_in)
     report: dict[str, object] = {"people": count, "paper": PAPER}
     variants = {"proposed": bundle}
     if ablation:
@@ -230,11 +231,12 @@ def expressions(
     data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
     count: Annotated[int, typer.Option(help="held-out people")] = 8,
     moved: Annotated[int, typer.Option(help="people of those whose fits' sliders are moved")] = 4,
+    starts_in: Annotated[Path | None, typer.Option(help="a folder that keeps the fits that all begin with")] = None,
 ) -> None:
     """Print how near expressions given from fit to fit come to the truth, by shared codes and by everyone's own, and
     what named sliders move on fits (section 4 of INFAMOUS-NeRF).
     """
-    from training.evaluate_infamous import fitted, load_variant, started, trials
+    from training.evaluate_infamous import beginnings, fitted, load_variant, trials
     from training.infamous_expressions import VARIANTS, Heard, Movements
     from training.infamous_transfer import Held, Reading, by_model, by_studio, givings, sliders, transfers
 
@@ -242,7 +244,7 @@ def expressions(
     movements = Movements.of(model.proxy.template)
     variants = {name: Heard.read(learned / f"{name}.safetensors", model.config) for name in VARIANTS}
     several = list(trials(studio, count))
-    starts = [started(trial, guided) for trial in several]
+    starts = beginnings(several, guided, starts_in)
     people = [
         Held(codes, fitted(trial, model, codes, gains), trial.shown.factors)
         for trial, (codes, gains) in zip(several, starts, strict=True)

@@ -20,7 +20,7 @@ from faceeditor.faces.latents import as_code
 from faceeditor.faces.layout import ARKIT, DIMS, EXPRESSION, EXPRESSION_COMPONENTS
 from faceeditor.fitting.easel import Codes, Gains
 from faceeditor.fitting.portrait import PortraitReader
-from faceeditor.models.infamous import Infamous
+from faceeditor.models.infamous import FaceCodes, Infamous
 from faceeditor.models.layers import tensors
 from training.attribute_scores import BEHIND, SIZE, drawn
 from training.infamous_expressions import Heard, Movements
@@ -84,14 +84,19 @@ def as_learned(heard: Heard, model: Infamous, moved: Movements) -> Giving:
     """What expression codes do that a training learned to hear: the giver's ε is found by what the fit shows, and the
     taker's own network says what it means.
     """
+    codes: dict[Held, Tensor] = {}
+
+    @torch.no_grad()
+    def own(person: Held) -> FaceCodes:
+        found: FaceCodes = model.from_studio({name: code[None] for name, code in tensors(person.codes).items()})
+        return found
 
     def giving(giver: Held, taker: Held) -> NDArray[np.float32]:
-        gives, takes = (
-            model.from_studio({name: code[None] for name, code in tensors(one.codes).items()}) for one in (giver, taker)
-        )
-        wanted = torch.from_numpy(np.array(giver.codes[EXPRESSION]))[None]
-        epsilon = found_code(heard, gives.theta, gives.beta, wanted, moved)
-        said: NDArray[np.float32] = heard(takes.theta, takes.beta, epsilon)[0].numpy()
+        if giver not in codes:
+            gives, wanted = own(giver), torch.from_numpy(np.array(giver.codes[EXPRESSION]))[None]
+            codes[giver] = found_code(heard, gives.theta, gives.beta, wanted, moved)
+        takes = own(taker)
+        said: NDArray[np.float32] = heard(takes.theta, takes.beta, codes[giver])[0].numpy()
         return said
 
     return giving
@@ -126,13 +131,17 @@ class Reading:
     studio: Draw
     reader: PortraitReader
 
-    def transfer(self, taker: Held, expression: NDArray[np.float32], true: NDArray[np.float32]) -> dict[str, float]:
-        """Landmarks of the ``taker``'s fit with an ``expression`` against those of the person with the ``true`` one, in
-        percent of the distance between the eyes' outer corners; and ``moved``, the same of how far they have moved,
-        which neither the fit's shape nor the reader's habits disturb.
+    def truth(self, person: Held, expression: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Landmarks of the person with an ``expression``, and at rest."""
+        return places_and_rest(self.studio, self.reader, person.truth(expression))
+
+    def transfer(self, taker: Held, expression: NDArray[np.float32], true: tuple[Floats, Floats]) -> dict[str, float]:
+        """Landmarks of the ``taker``'s fit with an ``expression`` against the :meth:`truth`, in percent of the distance
+        between the eyes' outer corners; and ``moved``, the same of how far they have moved, which neither the fit's
+        shape nor the reader's habits disturb.
         """
         places, rest = places_and_rest(self.model, self.reader, taker.fit(expression))
-        true_places, true_rest = places_and_rest(self.studio, self.reader, taker.truth(true))
+        true_places, true_rest = true
         unit = float(np.linalg.norm(true_rest[:, CORNERS[0]] - true_rest[:, CORNERS[1]], axis=-1).mean()) / 100
         return {
             "landmarks": _apart(places, true_places) / unit,
@@ -145,7 +154,7 @@ class Reading:
         """
         wanted = slider(name)
         there, rest = places_and_rest(self.model, self.reader, person.fit(wanted))
-        true_there, true_rest = places_and_rest(self.studio, self.reader, person.truth(wanted))
+        true_there, true_rest = self.truth(person, wanted)
         way, step = (true_there - true_rest).ravel(), (there - rest).ravel()
         along = float(step @ way)
         return {"cosine": along / float(np.linalg.norm(step) * np.linalg.norm(way)), "way": along / float(way @ way)}
@@ -168,6 +177,8 @@ def transfers(
     """Mean figures of each way of giving: everybody's expression given to the next, read off pictures; and given to
     everybody else, ``template_mm`` between the template's landmarks and those of the true expression.
     """
+    pairs = list(zip(people, [*people[1:], people[0]], strict=True))
+    truths = [reading.truth(taker, giver.factors.expression) for giver, taker in pairs]
     for name, give in gives.items():
         worn = {(one, other): give(one, other) for one in people for other in people if one is not other}
         true = {one: torch.from_numpy(np.array(one.factors.expression))[None] for one in people}
@@ -176,8 +187,8 @@ def transfers(
             for (giver, _), found in worn.items()
         ]
         rows = [
-            reading.transfer(taker, worn[giver, taker], giver.factors.expression)
-            for giver, taker in zip(people, [*people[1:], people[0]], strict=True)
+            reading.transfer(taker, worn[giver, taker], truth)
+            for (giver, taker), truth in zip(pairs, truths, strict=True)
         ]
         yield (
             name,
