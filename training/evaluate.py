@@ -236,19 +236,16 @@ def expressions(
     """Print how near expressions given from fit to fit come to the truth, by shared codes and by everyone's own, and
     what named sliders move on fits (section 4 of INFAMOUS-NeRF).
     """
-    from training.evaluate_infamous import beginnings, fitted, load_variant, trials
-    from training.infamous_expressions import VARIANTS, Heard, Movements
-    from training.infamous_transfer import Held, Reading, by_model, by_studio, givings, sliders, transfers
+    from training.evaluate_infamous import beginnings, load_variant, trials
+    from training.infamous_expressions import Movements, read_variants
+    from training.infamous_transfer import Reading, by_model, by_studio, fits, givings, sliders, transfers
 
     studio, guided, model = Studio.open(data), load_model(start), load_variant(bundle)
     movements = Movements.of(model.proxy.template)
-    variants = {name: Heard.read(learned / f"{name}.safetensors", model.config) for name in VARIANTS}
+    variants = read_variants(learned, model.config)
     several = list(trials(studio, count))
     starts = beginnings(several, guided, starts_in)
-    people = [
-        Held(codes, fitted(trial, model, codes, gains), trial.shown.factors)
-        for trial, (codes, gains) in zip(several, starts, strict=True)
-    ]
+    people = fits(several, starts, model)
     reading = Reading(by_model(model), by_studio(studio), load_model("portrait-studio"))
     report: dict[str, object] = {"people": count}
     for name, row in transfers(people, givings(variants, model, movements), movements, reading):

@@ -78,6 +78,11 @@ class Heard(nn.Module):
         return moved
 
 
+def read_variants(folder: Path, config: InfamousConfig) -> dict[str, Heard]:
+    """All that :func:`main` has written to a folder, by name. Raises ``UserError`` where one is missing."""
+    return {name: Heard.read(folder / f"{name}.safetensors", config) for name in VARIANTS}
+
+
 @dataclass(frozen=True, eq=False)
 class Movements:
     """How the template's points move: ``landmarks`` (64, 68, 3) and ``points`` (64, P, 3), metres, of the components of

@@ -23,6 +23,7 @@ from faceeditor.fitting.portrait import PortraitReader
 from faceeditor.models.infamous import FaceCodes, Infamous
 from faceeditor.models.layers import tensors
 from training.attribute_scores import BEHIND, SIZE, drawn
+from training.evaluate_infamous import Trial, fitted
 from training.infamous_expressions import Heard, Movements
 from training.read_movements import Draw, Floats, places_and_rest
 from training.studio.factors import StudioFactors
@@ -60,6 +61,14 @@ class Held:
     def truth(self, expression: NDArray[np.float32]) -> Face:
         """The person with another expression, likewise."""
         return Face("", "", {**self.factors.codes, EXPRESSION: as_code(expression)}, Camera())
+
+
+def fits(several: Sequence[Trial], starts: Sequence[tuple[Codes, Gains]], model: Infamous) -> list[Held]:
+    """Held-out people as fits of ``model`` find them."""
+    return [
+        Held(codes, fitted(trial, model, codes, gains), trial.shown.factors)
+        for trial, (codes, gains) in zip(several, starts, strict=True)
+    ]
 
 
 def found_code(heard: Heard, theta: Tensor, beta: Tensor, expression: Tensor, moved: Movements) -> Tensor:

@@ -86,8 +86,8 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class DrawnPairs:
-    """All pairs of folders that :func:`draw` has filled, in memory. ``seed``: of the crops; ``models``: the names of the
-    bundles that drew them.
+    """All pairs of folders that :func:`draw` has filled, in memory. ``seed``: of the crops; ``models``: the names of
+    the bundles that drew them.
     """
 
     files: list[Arrays]
