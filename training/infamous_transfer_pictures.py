@@ -24,6 +24,8 @@ from training.studio.factors import StudioFactors
 from training.studio.renderer import Studio
 
 SIZE: Final = 256
+HEAD: Final = (slice(24, 200), slice(40, 216))
+"""Rows and columns of what is shown."""
 COLUMNS: Final = ("shipped", "aligned", "naive")
 
 
@@ -34,7 +36,7 @@ def row(studio: Studio, model: RadianceModel, gives: dict[str, Giving], giver: H
     drawn = [model.render(one.codes, one.camera, SIZE, refinement=one.refinement or None).over() for one in faces]
     expression = giver.factors.expression
     true = [_true(studio, one) for one in (giver.truth(expression), taker.truth(expression))]
-    return np.concatenate([true[0], *drawn, true[1]], axis=1)
+    return np.concatenate([one[HEAD] for one in (true[0], *drawn, true[1])], axis=1)
 
 
 def _true(studio: Studio, face: Face) -> NDArray[np.uint8]:
@@ -51,7 +53,7 @@ def main(
     starts_in: Annotated[Path | None, typer.Option(help="a folder that keeps the fits that all begin with")] = None,
 ) -> None:
     """Fit, give and draw."""
-    chosen = [tuple(map(int, pair.split(","))) for pair in pairs or ["0,2", "4,5", "6,7"]]
+    chosen = [tuple(map(int, pair.split(","))) for pair in pairs or ["0,2", "3,7", "2,6"]]
     studio, network = Studio.open(data), load_variant(model)
     several = list(trials(studio, 1 + max(map(max, chosen))))
     starts = beginnings(several, load_model(start), starts_in)
