@@ -15,8 +15,9 @@ from tests.tiny_infamous import model_of
 from training.infamous_config import InfamousTraining
 from training.infamous_expressions import Heard, Movements, Shown, learn
 from training.infamous_people import NAMED, PeopleOptions, expressions
-from training.infamous_transfer import SLIDERS, Held, Reading, as_learned, by_model, found_code, slider
+from training.infamous_transfer import SLIDERS, Held, Reading, as_learned, by_model, found_code, slider, transfers
 from training.studio.capture import StudioDataset, capture
+from training.studio.factors import StudioFactors
 
 PEOPLE, EACH = 20, 3
 
@@ -145,6 +146,32 @@ def test_all_sliders_that_are_moved_have_names(reading):
     guided, _ = reading
     names = {direction.name for direction in guided.spaces[EXPRESSION].directions}
     assert set(SLIDERS) <= names
+
+
+class Listing(Reading):
+    """Reads no pictures: tells who wears what."""
+
+    def truth(self, person, expression):
+        return person, expression
+
+    def transfer(self, taker, expression, true):
+        assert true[0] is taker
+        return {"right": float(np.array_equal(expression, true[1]))}
+
+
+def test_everybodys_expression_is_given_to_the_next_and_every_way_of_giving_is_told(model, moved):
+    people = [
+        Held({}, {}, replace(StudioFactors(), expression=slider(name)))
+        for name in ("jawOpen", "mouthLeft", "cheekPuff")
+    ]
+    ways = {
+        "true": lambda giver, taker: giver.factors.expression,
+        "nothing": lambda giver, taker: 0 * slider("jawOpen"),
+    }
+    found = dict(transfers(people, ways, moved, Listing(None, None, None)))
+    assert found["true"] == pytest.approx({"right": 1.0, "template_mm": 0.0}, abs=2e-3)
+    assert found["nothing"]["right"] == 0
+    assert found["nothing"]["template_mm"] > 1
 
 
 def test_what_a_training_learned_is_given_from_fit_to_fit(reading, model, moved):
