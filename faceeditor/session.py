@@ -70,6 +70,7 @@ class Session(Edits, Views, PhotoDesk, ScanDesk):
         self._paths: dict[FaceId, Path] = {}
         self._thumbnails: dict[FaceId, NDArray[np.uint8]] = {}
         self._hashes: dict[str, str] = {}
+        self._refiners: dict[str, str | None] = {}
         self._autosaver: recovery.Autosaver[_Unsaved] | None = None
         if autosave:
             self._autosaver = recovery.Autosaver(_write_recovery, self.settings.autosave_seconds)
@@ -202,22 +203,28 @@ class Session(Edits, Views, PhotoDesk, ScanDesk):
         return self.engine.set_device(device)
 
     @cached_property
-    def refiner(self) -> str | None:
-        """The name of the bundle that makes pictures finer; ``None`` when there is none."""
-        return exports.name_of(exports.REFINER)
+    def can_enhance(self) -> bool:
+        """Whether anything is installed that makes pictures finer."""
+        return exports.name_of(exports.REFINER) is not None
 
-    @property
-    def enhancement(self) -> Enhancement | None:
-        """What is done to full pictures, on the screen and in files; ``None`` while that is switched off."""
-        if not self.settings.enhance or self.refiner is None:
-            return None
-        return Enhancement(self.refiner, self.settings.enhance_seed)
+    def refiner(self, model: str) -> str | None:
+        """The name of the bundle that makes pictures of a ``model`` finer; ``None`` when there is none."""
+        if model not in self._refiners:
+            self._refiners[model] = exports.refiner_of(model)
+        return self._refiners[model]
+
+    def enhancement(self, model: str) -> Enhancement | None:
+        """What is done to full pictures of a ``model``, on the screen and in files; ``None`` while that is switched
+        off.
+        """
+        refiner = self.refiner(model) if self.settings.enhance else None
+        return Enhancement(refiner, self.settings.enhance_seed) if refiner else None
 
     def set_enhance(self, on: bool, seed: int | None = None) -> None:
         """Whether full pictures are made finer from now on, and with which seed. Raises ``UserError`` where nothing is
         installed that does that.
         """
-        if on and self.refiner is None:
+        if on and not self.can_enhance:
             raise UserError(exports.NO_REFINER)
         self.settings.enhance = on
         if seed is not None:
@@ -348,7 +355,7 @@ class Session(Edits, Views, PhotoDesk, ScanDesk):
                 show=Show(show),
                 background=background,
                 urgency=int(thumbnail),
-                enhancement=None if thumbnail else self.enhancement,
+                enhancement=None if thumbnail else self.enhancement(shown.model),
             )
         )
 
@@ -365,8 +372,8 @@ class Session(Edits, Views, PhotoDesk, ScanDesk):
     ) -> Job[Path]:
         """Draws a face in full quality to a .png, .jpg or .exr file."""
         face = self.document[face_id].replace(camera=camera or self.view(face_id))
-        mark = self.provenance(face, photo_shown=isinstance(background, np.ndarray))
-        models, enhancement = self.engine.model, self.enhancement
+        models, enhancement = self.engine.model, self._enhancing(face.model)
+        mark = self.provenance(face, photo_shown=isinstance(background, np.ndarray), by=enhancement)
         return self.engine.submit(
             f"Export {path.name}",
             lambda step: exports.picture(
@@ -475,8 +482,8 @@ class Session(Edits, Views, PhotoDesk, ScanDesk):
         return self._film(faces, path, performance.fps, size, background)
 
     def _film(self, faces: list[Face], path: Path, fps: float, size: int, background: Background) -> Job[Path]:
-        mark = self.provenance(faces[0], photo_shown=isinstance(background, np.ndarray))
-        models, enhancement = self.engine.model, self.enhancement
+        models, enhancement = self.engine.model, self._enhancing(faces[0].model)
+        mark = self.provenance(faces[0], photo_shown=isinstance(background, np.ndarray), by=enhancement)
         return self.engine.submit(
             f"Record {path.name}",
             lambda step: exports.film(
@@ -492,9 +499,17 @@ class Session(Edits, Views, PhotoDesk, ScanDesk):
             ),
         )
 
-    def provenance(self, face: Face, *, photo_shown: bool = False) -> Provenance:
-        """The mark for an export of ``face``."""
-        return Provenance.of(face, self.model_hash(face.model), photo_shown=photo_shown)
+    def _enhancing(self, model: str) -> Enhancement | None:
+        """:meth:`enhancement`, with a notice where it was asked for and nothing serves the model."""
+        found = self.enhancement(model)
+        if self.settings.enhance and found is None:
+            self.notice.emit(exports.unserved(model))
+        return found
+
+    def provenance(self, face: Face, *, photo_shown: bool = False, by: Enhancement | None = None) -> Provenance:
+        """The mark for an export of ``face``, enhanced ``by`` a refiner or not."""
+        refiner = self.model_hash(by.refiner) if by else ""
+        return Provenance.of(face, self.model_hash(face.model), photo_shown=photo_shown, refiner_hash=refiner)
 
     # --- recovery ----------------------------------------------------------------------------------------------------
 

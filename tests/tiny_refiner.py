@@ -3,6 +3,7 @@
 import torch
 
 from faceeditor.models.bundle import write_bundle
+from faceeditor.models.catalogue import SERVES
 from faceeditor.models.refiner import DiffusionRefiner, RefinerConfig
 
 NAME = "a-refiner"
@@ -18,13 +19,13 @@ def tiny_refiner(*, gain: float = 4.0) -> DiffusionRefiner:
     return model.eval().requires_grad_(False)
 
 
-def install_refiner(folder) -> None:
-    """Writes it as a bundle under ``folder``/models."""
+def install_refiner(folder, serves=()) -> None:
+    """Writes it as a bundle under ``folder``/models that serves some models, or any."""
     model = tiny_refiner()
     write_bundle(
         folder / "models" / NAME,
         architecture="refiner",
         configuration=model.config.to_json(),
-        training={},
+        training={SERVES: list(serves)},
         tensors=model.state_dict(),
     )

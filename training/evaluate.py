@@ -2,8 +2,8 @@
 
 ``python -m training.evaluate look`` prints the guided head's figures and may write a contact sheet; ``triplane`` those
 of fits of tri-plane heads to depth frames; ``attributes`` those of the attribute encoder's glances; ``infamous`` those
-of INFAMOUS-NeRF's fits; ``refiner`` what refining does to models' pictures; ``transfers`` tells what transfers of
-attributes move.
+of INFAMOUS-NeRF's fits; ``expressions`` how expressions given from one of them to another come out; ``refiner`` what
+refining does to models' pictures; ``transfers`` tells what transfers of attributes move.
 """
 
 import json
@@ -199,18 +199,19 @@ def infamous(
     count: Annotated[int, typer.Option(help="held-out people")] = 8,
     told: Annotated[int, typer.Option(help="held-out people that the encoder's accuracy is measured on")] = 30,
     ablation: Annotated[Path | None, typer.Option(help="a folder of bundles, one for every line of Table 4")] = None,
+    starts_in: Annotated[Path | None, typer.Option(help="a folder that keeps the fits that all begin with")] = None,
 ) -> None:
     """Print how like people fits of one picture are, there and from another place (Tables 3, 4 and 7 of INFAMOUS-NeRF),
     beside the paper's figures.
     """
     from faceeditor.models.template import Template
-    from training.evaluate_infamous import PAPER, Likeness, load_variant, mean_landmarks, started, table, trials
+    from training.evaluate_infamous import PAPER, Likeness, beginnings, load_variant, mean_landmarks, table, trials
 
     studio, guided = Studio.open(data), load_model(start)
     template: Template = load_model("template-studio")
     likeness = Likeness(load_model(encoder), mean_landmarks(template))
     several = list(trials(studio, count))
-    starts = [started(trial, guided) for trial in several]
+    starts = beginnings(several, guided, starts_in)
     report: dict[str, object] = {"people": count, "paper": PAPER}
     variants = {"proposed": bundle}
     if ablation:
@@ -219,6 +220,38 @@ def infamous(
         report[name] = table(several, starts, load_variant(where), likeness)
         print(json.dumps({name: report[name]}), flush=True)
     report["identity_pairs_told_right"] = likeness.accuracy(list(trials(studio, told)))
+    print(json.dumps(report, indent=1))
+
+
+@app.command()
+def expressions(
+    learned: Annotated[Path, typer.Option(help="folder that training.infamous_expressions has filled")],
+    bundle: Annotated[str, typer.Option(help="name or folder of the bundle")] = "infamous-studio",
+    start: Annotated[str, typer.Option(help="the bundle whose fits its fits begin with")] = "guided-studio",
+    data: Annotated[str, typer.Option(help="the studio's data folder")] = "../shared/data",
+    count: Annotated[int, typer.Option(help="held-out people")] = 8,
+    moved: Annotated[int, typer.Option(help="people of those whose fits' sliders are moved")] = 4,
+    starts_in: Annotated[Path | None, typer.Option(help="a folder that keeps the fits that all begin with")] = None,
+) -> None:
+    """Print how near expressions given from fit to fit come to the truth, by shared codes and by everyone's own, and
+    what named sliders move on fits (section 4 of INFAMOUS-NeRF).
+    """
+    from training.evaluate_infamous import beginnings, load_variant, trials
+    from training.infamous_expressions import Movements, read_variants
+    from training.infamous_transfer import Reading, by_model, by_studio, fits, givings, sliders, transfers
+
+    studio, guided, model = Studio.open(data), load_model(start), load_variant(bundle)
+    movements = Movements.of(model.proxy.template)
+    variants = read_variants(learned, model.config)
+    several = list(trials(studio, count))
+    starts = beginnings(several, guided, starts_in)
+    people = fits(several, starts, model)
+    reading = Reading(by_model(model), by_studio(studio), load_model("portrait-studio"))
+    report: dict[str, object] = {"people": count}
+    for name, row in transfers(people, givings(variants, model, movements), movements, reading):
+        report[name] = row
+        print(json.dumps({name: row}), flush=True)
+    report["sliders"] = sliders(people[:moved], reading)
     print(json.dumps(report, indent=1))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import yaml
 
@@ -51,14 +51,12 @@ class Sampling:
 @dataclass(frozen=True)
 class InfamousTraining:
     """One training: ``sizes`` of the model, one of :data:`SIZES`, and what ``model`` changes in them; ``groups`` of
-    pictures a step; whether all people share the codes of their ``expressions``, or have codes of their ``own``, the
-    "naive" training of section 4. A density that is known at first learns at the share ``density_rate`` of the rate.
+    pictures a step. A density that is known at first learns at the share ``density_rate`` of the rate.
     """
 
     loop: LoopConfig
     sizes: str = "small"
     groups: int = 8
-    expressions: Literal["shared", "own"] = "shared"
     density_rate: float = 0.05
     sampling: Sampling = field(default_factory=Sampling)
     weights: Weights = field(default_factory=Weights)
@@ -69,6 +67,14 @@ class InfamousTraining:
         """The configuration ``training/configs/infamous_NAME.yaml``."""
         parts: dict[str, type] = {"loop": LoopConfig, "weights": Weights, "sampling": Sampling}
         return cls(**{key: parts[key](**value) if key in parts else value for key, value in _facts(name).items()})
+
+    def ending(self, steps: int | None, minutes: float | None) -> Self:
+        """The same training, which ends after so many ``steps``, however long they take; or else after ``minutes``; or
+        where it says itself. Its learning rate comes down until then.
+        """
+        if steps is not None:
+            return replace(self, loop=replace(self.loop, steps=steps, minutes=0.0))
+        return self if minutes is None else replace(self, loop=replace(self.loop, minutes=minutes))
 
     @property
     def model_config(self) -> InfamousConfig:

@@ -10,7 +10,7 @@ camera sees can be held against another's (Eq. 6).
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 
 from faceeditor.errors import UserError
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS
-from training.studio.capture import IDENTITY_STREAM, PICTURE_STREAM, CaptureOptions, StudioDataset, capture
+from training.studio.capture import (
+    IDENTITY_STREAM,
+    PICTURE_STREAM,
+    CaptureOptions,
+    StudioDataset,
+    capture,
+    read_options,
+)
 from training.studio.factors import StudioFactors, expression_code
 from training.studio.sampling import sample_camera, sample_factors, sample_light
 
@@ -90,6 +97,11 @@ class PeopleOptions(CaptureOptions):
             light=sample_light(group),
             camera=sample_camera(self.generator(PICTURE_STREAM, index)),
         )
+
+
+def people_options(folder: Path) -> PeopleOptions:
+    """Those that a folder's people were photographed with. Raises ``UserError`` where they are not noted."""
+    return PeopleOptions(**asdict(read_options(folder)))
 
 
 def main(

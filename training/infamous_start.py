@@ -8,7 +8,7 @@ hypernetwork makes for each person; density is known beforehand. Pictures then t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -181,11 +181,11 @@ def main(
     out: Annotated[Path, typer.Option(help="where the bundle is written")],
     start: Annotated[Path | None, typer.Option(help="begin with the weights of this bundle")] = None,
     minutes: Annotated[float, typer.Option(help="end after so many minutes")] = 20.0,
+    steps: Annotated[int | None, typer.Option(help="end after so many steps, however long they take")] = None,
 ) -> None:
     """Teach the colours of surfaces."""
     try:
-        config = InfamousTraining.read(name)
-        trainer = Taught(replace(config, loop=replace(config.loop, minutes=minutes)), work)
+        trainer = Taught(InfamousTraining.read(name).ending(steps, minutes), work)
         if start is not None:
             trainer.begin_with(read_bundle(start))
         trainer.train(people)

@@ -86,21 +86,26 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class DrawnPairs:
-    """All pairs of folders that :func:`draw` has filled, in memory. ``seed``: of the crops."""
+    """All pairs of folders that :func:`draw` has filled, in memory. ``seed``: of the crops; ``models``: the names of
+    the bundles that drew them.
+    """
 
     files: list[Arrays]
     seed: int = 0
+    models: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folders: list[Path], seed: int = 0) -> Self:
         """Those of ``folders``. Raises ``UserError`` when one has none."""
         files: list[Arrays] = []
+        models: set[str] = set()
         for folder in folders:
             paths = sorted(folder.glob("*.npz"))
             if not paths:
                 raise UserError(f"There are no pairs in {folder}; make some with python -m training.refiner_pairs.")
             files += [read_shard(path) for path in paths]
-        return cls(files, seed)
+            models |= {path.stem.rpartition("-")[0] for path in paths}
+        return cls(files, seed, tuple(sorted(models)))
 
     def __len__(self) -> int:
         return sum(len(file["alpha"]) for file in self.files)

@@ -6,7 +6,7 @@ where it stopped. The people are those that ``python -m training.infamous_people
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,16 +27,14 @@ from training.datasets import CapturedPictures, Pictured
 from training.guided_spaces import make_spaces
 from training.infamous_config import InfamousTraining
 from training.infamous_losses import dssim, gradient, recon
-from training.infamous_people import NAMED, VIEWS, PeopleOptions
+from training.infamous_people import VIEWS
 from training.infamous_sampling import LossMaps, corners
 from training.infamous_views import Drawn, View
 from training.loop import Loop, Losses
-from training.studio.capture import SHARD, read_options
+from training.studio.capture import SHARD
 
 SHEET_OF: Final = "guided-studio"
 """The bundle whose sheet of cards tells how opaque hair is."""
-APART: Final = 0.3
-"""Standard deviation of expression codes of people's own at first."""
 Ids = NDArray[np.int16]
 
 
@@ -58,7 +56,6 @@ class People:
 
     def __init__(self, folder: Path, model: Infamous) -> None:
         self.pictures, self.model = CapturedPictures.of(folder), model
-        self.options = PeopleOptions(**asdict(read_options(folder)))
         self._geometries: Memo[Geometry] = Memo(self.groups)
         side = self.pictures.shards[0]["coverage"].shape[-1]
         shape = (len(self.pictures), 1 + model.config.shell_layers, side, side)
@@ -73,11 +70,6 @@ class People:
     def groups(self) -> int:
         """How many groups there are."""
         return len(self.pictures) // VIEWS
-
-    @property
-    def persons(self) -> int:
-        """How many people there are."""
-        return -(-len(self.pictures) // self.pictures.shots_per_identity)
 
     def batches(self, size: int, seed: int) -> Iterator[Tensor]:
         """Endless batches of group numbers (size,), every group once before any again."""
@@ -114,9 +106,6 @@ class PeopleStep(nn.Module):
         super().__init__()
         self.model, self.config, self.people = model, config, people
         self.maps = LossMaps(len(people.pictures), config.sampling)
-        if config.expressions == "own":
-            table = torch.randn(people.persons, len(NAMED), model.config.epsilon) * APART
-            self.own = nn.Parameter(table)
 
     def forward(self, groups: Tensor) -> Losses:
         """Eq. 15 with its terms, of groups with the numbers (groups,)."""
@@ -149,21 +138,13 @@ class PeopleStep(nn.Module):
         codes = {
             name: torch.stack([group[0].pictured.codes[name] for group in views]) for name in views[0][0].pictured.codes
         }
-        own = self.model.from_studio(codes)
-        if self.config.expressions == "own":
-            own = own._replace(epsilon=self._own_expressions([group[0].pictured.number for group in views]))
-        face = self.model.face(own)
+        face = self.model.face(self.model.from_studio(codes))
         samples = [[view.samples(self.model) for view in group] for group in views]
         colour, depth = self.model.field(face, Samples.stacked([Samples.joined(group) for group in samples]))
         return [
             _views_of(group, parts, colour[number], depth[number])
             for number, (group, parts) in enumerate(zip(views, samples, strict=True))
         ]
-
-    def _own_expressions(self, numbers: list[int]) -> Tensor:
-        shots, options = self.people.pictures.shots_per_identity, self.people.options
-        rows: Tensor = self.own[[number // shots for number in numbers], [options.named(number) for number in numbers]]
-        return rows
 
     def _remember(self, drawn: list[Drawn]) -> None:
         if not self.config.sampling.adaptive:
@@ -252,13 +233,11 @@ def main(
     out: Annotated[Path, typer.Option(help="where the bundle is written")] = Path("resources/models/infamous-studio"),
     start: Annotated[Path | None, typer.Option(help="begin with the weights of this bundle")] = None,
     minutes: Annotated[float | None, typer.Option(help="end the training after so many minutes")] = None,
+    steps: Annotated[int | None, typer.Option(help="end it after so many steps, however long they take")] = None,
 ) -> None:
     """Train INFAMOUS-NeRF."""
     try:
-        config = InfamousTraining.read(name)
-        if minutes is not None:
-            config = replace(config, loop=replace(config.loop, minutes=minutes))
-        trainer = Trainer(config, work)
+        trainer = Trainer(InfamousTraining.read(name).ending(steps, minutes), work)
         if start is not None:
             trainer.begin_with(read_bundle(start))
         trainer.train(people)

@@ -1,7 +1,9 @@
 """Trains the refiner, INFAMOUS-NeRF's second stage, on coarse pictures beside true ones and writes its bundle.
 
 ``python -m training.train_refiner small --work FOLDER --pairs DRAWN`` trains to the configured end, or goes on where it
-stopped. Pairs are those that ``python -m training.refiner_pairs`` has drawn; ``--pairs`` may be repeated.
+stopped. Pairs are those that ``python -m training.refiner_pairs`` has drawn; ``--pairs`` may be repeated. A refiner
+serves the models that drew its pairs: give it those whose pictures ``python -m training.evaluate refiner`` then finds
+better.
 """
 
 import time
@@ -20,6 +22,7 @@ from torch.nn import functional
 from faceeditor.errors import UserError
 from faceeditor.models.attributes import AttributeNetwork
 from faceeditor.models.bundle import load_model, read_bundle, write_bundle
+from faceeditor.models.catalogue import SERVES
 from faceeditor.models.refiner import DiffusionRefiner, RefinerConfig
 from training.loop import Loop, LoopConfig, Losses
 from training.perceptual import Perceptual
@@ -171,7 +174,7 @@ def main(
     best = loop.best
     assert isinstance(best, NoiseStep)
     facts = {"data": f"{len(drawn)} pairs", "steps": loop.step, "minutes": round(loop.seconds / 60, 1)}
-    export(best.model, {**facts, "configuration": name, "loop": asdict(config.loop)}, out)
+    export(best.model, {**facts, SERVES: drawn.models, "configuration": name, "loop": asdict(config.loop)}, out)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ expression, how far it moves them; light, what it makes of the skin; hair, where
 has; pose, what the portrait network says. What is taken off or evened out for a reading cannot disturb it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,26 +17,22 @@ from torch.nn import functional
 from faceeditor.editing.transfer import transfer
 from faceeditor.faces.face import Face
 from faceeditor.faces.latents import as_code
-from faceeditor.faces.layout import DIMS, EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
+from faceeditor.faces.layout import EXPRESSION, HAIR, IDENTITY, LIGHT, SKIN
 from faceeditor.fitting.alignment import pose_of
 from faceeditor.fitting.portrait import PortraitReader
 from faceeditor.rendering.colour import linear_to_srgb, srgb8_to_linear
 from faceeditor.rendering.harmonics import ambient
 from training.attribute_scores import ATTRIBUTES, POSE, Features, Floats, placed_as_crops
+from training.read_movements import Draw, places_and_rest, turned
 
-Draw = Callable[[Face], NDArray[np.uint8]]
 Table = dict[str, dict[str, float]]
 
 MOVES, STAYS = 0.8, 0.15
 """The least share of its way that a transferred attribute goes, and the greatest that any other does."""
 EVEN: Final = as_code(ambient(np.full(3, 0.8)).ravel())
 """Light that is the same from everywhere."""
-AT_REST: Final = as_code(np.zeros(DIMS[EXPRESSION]))
-BALD: Final = as_code(np.zeros(DIMS[HAIR]))
 HIDDEN: Final = 0.2
 """How much hair over skin makes it other than bare."""
-SIDES: Final = (-8.0, 8.0)
-"""Degrees of yaw from which landmarks are read: from two sides errors make up for each other."""
 PATCHES: Final = {
     "right cheek": (36, 41, 40, 31, 48, 3, 2, 1),
     "left cheek": (45, 46, 47, 35, 54, 13, 14, 15),
@@ -60,14 +56,12 @@ class TransferJudge:
         return {name: np.stack([one[name] for one in each]) for name in ATTRIBUTES}
 
     def _seen(self, face: Face) -> dict[str, Floats]:
-        front = _turned(face, 0.0)
+        front = turned(face, 0.0)
         even = front.with_code(LIGHT, EVEN)
-        bald = even.with_code(HAIR, BALD)
-        sides = [_turned(one, yaw) for one in (bald, bald.with_code(EXPRESSION, AT_REST)) for yaw in SIDES]
-        pictures = [self._draw(one) for one in (face, even, *sides)]
+        pictures = [self._draw(one) for one in (face, even)]
         said = self._reader.read(np.stack(pictures), thorough=True)
         landmarks = said.landmarks / len(pictures[0])
-        places, still = landmarks[2:4], landmarks[4:]
+        places, still = places_and_rest(self._draw, self._reader, even)
         shown = _enlarged(said.hair[1], len(pictures[1])) < HIDDEN
         bare, bright = (patches(one, landmarks[1], shown) for one in (pictures[1], self._draw(front)))
         return {
@@ -146,10 +140,6 @@ def missed(table: Table) -> list[str]:
         for name, share in row.items()
         if (share < MOVES if name == what else share > STAYS)
     ]
-
-
-def _turned(face: Face, yaw: float) -> Face:
-    return face.replace(camera=face.camera.replace(yaw=yaw, pitch=0.0))
 
 
 def _upright(face: Face) -> Face:

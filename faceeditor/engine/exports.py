@@ -37,6 +37,12 @@ REFINER: Final = "refiner"
 """The architecture of the bundle that makes pictures finer."""
 NO_REFINER: Final = "No refiner is installed, so pictures cannot be enhanced; put one into the models folder."
 
+
+def unserved(model: str) -> str:
+    """What is said where pictures of a ``model`` stay as they are, whatever was asked for."""
+    return f"No refiner that is installed makes pictures of {model} better, so they are not enhanced."
+
+
 Finish = Callable[[Frame], Frame]
 """What is done with a drawn picture before it is written."""
 
@@ -184,6 +190,12 @@ def require_size(size: int) -> None:
 def name_of(architecture: str) -> str | None:
     """The name of the first usable bundle of an ``architecture``."""
     return next((info.name for info in catalogue() if info.architecture == architecture and not info.error), None)
+
+
+def refiner_of(model: str) -> str | None:
+    """The name of the first usable refiner that makes pictures of a ``model`` better."""
+    able_to = (info for info in catalogue() if info.architecture == REFINER and not info.error)
+    return next((info.name for info in able_to if not info.serves or model in info.serves), None)
 
 
 def reader_name() -> str:

@@ -34,24 +34,29 @@ _FIELDS: Final = {
     "program": "xmp:CreatorTool",
     "bundleHash": "faceeditor:BundleHash",
     "codesHash": "faceeditor:CodesHash",
+    "refinerHash": "faceeditor:RefinerHash",
 }
 """Key in glTF extras and JSON -> name in XMP."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an export tells about itself; ``composite`` when a user's photo is part of it."""
+    """What an export tells about itself; ``composite`` when a user's photo is part of it; ``refiner_hash`` that of the
+    bundle that enhanced it, if one did.
+    """
 
     composite: bool = False
     bundle_hash: str = ""
     codes_hash: str = ""
     program: str = f"FaceEditor {__version__}"
+    refiner_hash: str = ""
 
     @classmethod
-    def of(cls, face: Face, bundle_hash: str, *, photo_shown: bool = False) -> Self:
+    def of(cls, face: Face, bundle_hash: str, *, photo_shown: bool = False, refiner_hash: str = "") -> Self:
         """The mark for an export of ``face``: composite when its photo is shown or its refinement came from one."""
         composite = photo_shown or bool(face.refinement)
-        return cls(composite=composite, bundle_hash=bundle_hash, codes_hash=hash_codes(face.codes))
+        codes_hash = hash_codes(face.codes)
+        return cls(composite, bundle_hash, codes_hash, refiner_hash=refiner_hash)
 
     def extras(self) -> dict[str, str]:
         """The facts by name, for glTF's ``asset.extras``."""
@@ -60,6 +65,7 @@ class Provenance:
             "program": self.program,
             "bundleHash": self.bundle_hash,
             "codesHash": self.codes_hash,
+            **({"refinerHash": self.refiner_hash} if self.refiner_hash else {}),
         }
 
     @classmethod
@@ -69,7 +75,8 @@ class Provenance:
         if not source.startswith(_SOURCE_TYPES):
             return None
         facts = {key: str(extras.get(key, "")) for key in _FIELDS}
-        return cls(source.endswith(COMPOSITE), facts["bundleHash"], facts["codesHash"], facts["program"])
+        program = facts["program"]
+        return cls(source.endswith(COMPOSITE), facts["bundleHash"], facts["codesHash"], program, facts["refinerHash"])
 
     def line(self) -> str:
         """The facts as one line of ASCII, for comments in text formats (OBJ, PLY, a video's comment)."""

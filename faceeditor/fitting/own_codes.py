@@ -18,8 +18,12 @@ USUAL: Final = 0.5
 """How far codes usually lie from where sliders say that they are: the photo must have reasons to move them farther."""
 
 
-def own_codes(descent: Descent, model: OwnCodesModel, codes: Codes, gains: Gains, steps: int) -> Gains:
-    """``gains`` with moves of the face's own codes, after some steps down from where they are."""
+def own_codes(
+    descent: Descent, model: OwnCodesModel, codes: Codes, gains: Gains, steps: int, usual: float = USUAL
+) -> Gains:
+    """``gains`` with moves of the face's own codes, after some steps down from where they are; ``usual`` is how far
+    they usually lie.
+    """
     known, fixed = tensors(codes), tensors(gains)
     start = {name: fixed.pop(name, torch.zeros(dims)) for name, dims in model.own_dims.items()}
     moves = {name: move.clone().requires_grad_() for name, move in start.items()}
@@ -29,7 +33,7 @@ def own_codes(descent: Descent, model: OwnCodesModel, codes: Codes, gains: Gains
         adam.zero_grad()
         with torch.enable_grad():
             far = sum((move.square().sum() for move in moves.values()), torch.zeros(()))
-            loss = descent.picture(known, {**fixed, **moves}) + 0.5 * far / USUAL**2
+            loss = descent.picture(known, {**fixed, **moves}) + 0.5 * far / usual**2
         torch.autograd.backward(loss)
         adam.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / steps))
         adam.step()

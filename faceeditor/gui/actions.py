@@ -86,6 +86,13 @@ def build(parent: QWidget) -> dict[str, QAction]:
     return actions
 
 
+def tip_of(name: str) -> str:
+    """What an action says of itself: what it does, and its key."""
+    entry = ENTRIES[name]
+    shortcut = "" if entry.key is None else QKeySequence(entry.key).toString(QKeySequence.SequenceFormat.NativeText)
+    return f"{entry.tip or entry.text.rstrip('…')}{f' ({shortcut})' if shortcut else ''}"
+
+
 def help_text() -> str:
     """Keys and mouse as rich text."""
     keys = [
@@ -101,8 +108,7 @@ def _action(parent: QWidget, name: str, entry: Entry) -> QAction:
     action = QAction(theme.icon(entry.image), entry.text, parent)
     action.setObjectName(name)
     action.setCheckable(entry.checkable)
-    shortcut = "" if entry.key is None else QKeySequence(entry.key).toString(QKeySequence.SequenceFormat.NativeText)
     if entry.key is not None:
         action.setShortcut(QKeySequence(entry.key))
-    action.setToolTip(f"{entry.tip or entry.text.rstrip('…')}{f' ({shortcut})' if shortcut else ''}")
+    action.setToolTip(tip_of(name))
     return action

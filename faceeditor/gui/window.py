@@ -12,7 +12,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from faceeditor import __version__
-from faceeditor.engine.exports import NO_REFINER
+from faceeditor.engine.exports import NO_REFINER, unserved
 from faceeditor.engine.jobs import Job, JobState
 from faceeditor.engine.photos import Photo
 from faceeditor.errors import NoFaceError
@@ -171,7 +171,7 @@ class Window(QMainWindow):
         for name, handler in handlers.items():
             self.actions_by_name[name].triggered.connect(lambda _checked=False, handler=handler: handler())
         enhance = self.actions_by_name["enhance"]
-        enhance.setChecked(session.enhancement is not None)
+        enhance.setChecked(session.settings.enhance and session.can_enhance)
         enhance.triggered.connect(lambda on: commands.guard(lambda: self.presenter.set_enhance(on)))
         for mode in Mode:
             self.actions_by_name[mode.value].triggered.connect(lambda _on, mode=mode: self.presenter.set_mode(mode))
@@ -229,8 +229,9 @@ class Window(QMainWindow):
         self.actions_by_name["refine"].setEnabled(of_photo)
         if face_id is None:
             return
-        able = self.session.capabilities(self.session.document[face_id].model)
-        self._offer_enhance("radiance" in able)
+        model = self.session.document[face_id].model
+        able = self.session.capabilities(model)
+        self._offer_enhance(model, "radiance" in able)
         surface = "surface" in able
         self.actions_by_name["export_surface"].setEnabled(surface)
         self.menus.offer_scan(self.session.document[face_id].origin.scan_points is not None)
@@ -238,12 +239,12 @@ class Window(QMainWindow):
             self._surfaces = surface
             self.actions_by_name[(Mode.SURFACE if surface else Mode.LOOK).value].trigger()
 
-    def _offer_enhance(self, drawn: bool) -> None:
+    def _offer_enhance(self, model: str, drawn: bool) -> None:
         """Offer to make pictures finer where there are some and something that does it; say what is missing if not."""
-        enhance, missing = self.actions_by_name["enhance"], self.session.refiner is None
-        enhance.setEnabled(drawn and not missing)
-        if missing:
-            enhance.setToolTip(NO_REFINER)
+        enhance, served = self.actions_by_name["enhance"], self.session.refiner(model) is not None
+        enhance.setEnabled(drawn and served)
+        missing = unserved(model) if self.session.can_enhance else NO_REFINER
+        enhance.setToolTip(actions.tip_of("enhance") if served else missing)
 
     def _loaded(self, model: str) -> bool:
         """Whether the sliders of ``model`` are known; asks for it to be loaded if not."""

@@ -1,12 +1,18 @@
 """``--enhance`` on the command line: what it changes, that it obeys its seed, and what is said where it cannot work."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from faceeditor.engine import exports
+from faceeditor.files.marks import read_provenance
 from faceeditor.files.video import read_frames
+from faceeditor.models.catalogue import catalogue
 from faceeditor.settings import Settings
+from tests.tiny import NAME
+from tests.tiny_refiner import NAME as REFINER
 from tests.tiny_refiner import install_refiner
 
 
@@ -62,3 +68,23 @@ def test_without_a_refiner_one_sentence_says_so(line, ann, tmp_path, monkeypatch
 def test_a_seed_below_nothing_is_refused(installed, line, ann, tmp_path):
     said = line.refused("render", ann, "--out", tmp_path / "a.png", "--enhance", "--enhance-seed", "-1")
     assert "seed" in said
+
+
+def test_a_picture_tells_which_refiner_enhanced_it(installed, line, ann, tmp_path):
+    marks = {}
+    for name, words in (("plain", ()), ("fine", ("--enhance",))):
+        line.json("render", ann, "--out", tmp_path / f"{name}.png", "--size", 32, *words)
+        marks[name] = read_provenance(tmp_path / f"{name}.png")
+    refiner = next(info for info in catalogue() if info.name == REFINER)
+    assert marks["fine"] == replace(marks["plain"], refiner_hash=refiner.hash)
+    assert "refinerHash" not in marks["plain"].extras()
+
+
+def test_pictures_of_models_that_no_refiner_serves_stay_as_they_are(user_home, line, ann, drawn, tmp_path):
+    install_refiner(user_home / "data", serves=("another",))
+    before = drawn("a.png")
+    code, _, said = line("render", ann, "--out", tmp_path / "b.png", "--size", 64, "--enhance")
+    assert code == 0
+    assert said.strip() == exports.unserved(NAME)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), before)
+    assert exports.refiner_of("another") == REFINER

@@ -13,7 +13,14 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), ma
     lambda text: not {"\ufffe", "\uffff"} & set(text)
 )
 HASH = st.text("0123456789abcdef", min_size=64, max_size=64)
-MARKS = st.builds(Provenance, composite=st.booleans(), bundle_hash=HASH, codes_hash=HASH, program=TEXT)
+MARKS = st.builds(
+    Provenance,
+    composite=st.booleans(),
+    bundle_hash=HASH,
+    codes_hash=HASH,
+    program=TEXT,
+    refiner_hash=st.just("") | HASH,
+)
 
 
 @given(MARKS)

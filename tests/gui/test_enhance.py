@@ -90,3 +90,12 @@ def test_without_a_refiner_it_says_why_it_cannot_be_switched_on(qtbot, session, 
         action = window.actions_by_name["enhance"]
         assert not action.isEnabled()
         assert action.toolTip() == exports.NO_REFINER
+
+
+def test_it_is_not_offered_for_models_that_no_refiner_serves(qtbot, session, told, monkeypatch, user_home):
+    install_refiner(user_home / "data", serves=("another",))
+    monkeypatch.setattr(session, "samples", lambda: session.document.populate([tiny_face()]))
+    with shown(qtbot, session, monkeypatch) as window:
+        action = window.actions_by_name["enhance"]
+        assert not action.isEnabled()
+        assert action.toolTip() == exports.unserved(NAME)

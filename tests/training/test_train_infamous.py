@@ -170,7 +170,7 @@ def test_people_are_learned_and_a_stopped_training_goes_on(captured, tmp_path, m
 
 def test_every_line_of_table_4_is_a_configuration(captured):
     names = [path.stem.removeprefix("infamous_") for path in Path(CONFIGS).glob("infamous_*.yaml")]
-    assert {"small", "paper", "naive"} <= set(names)
+    assert {"small", "paper", "expressions"} <= set(names)
     paper = InfamousTraining.read("paper")
     assert paper.model_config.hidden == 256
     assert paper.weights.sur == paper.weights.dssim == paper.weights.gradient == 1
@@ -182,7 +182,6 @@ def test_every_line_of_table_4_is_a_configuration(captured):
         {"model": {**SMALL, "hyper": False}},
         {"weights": replace(small.weights, sur=0.0)},
         {"sampling": replace(small.sampling, adaptive=False)},
-        {"expressions": "own"},
     ):
         config = replace(small, **change)
         model = new_model(config)
@@ -191,15 +190,11 @@ def test_every_line_of_table_4_is_a_configuration(captured):
         assert ("sur" in losses) == (config.weights.sur > 0)
 
 
-def test_codes_of_peoples_own_are_theirs_alone(captured):
-    config = replace(config_of(), expressions="own")
-    model = new_model(config)
-    step = PeopleStep(model, config, People(captured, model))
-    step(torch.tensor([0]))["total"].backward()
-    named = step.people.options.named(0)
-    assert step.own.shape == (1, len(NAMED), model.config.epsilon)
-    others = [number for number in range(len(NAMED)) if number != named]
-    assert step.own.grad[0, others].abs().sum() == 0
+def test_a_training_ends_after_steps_or_minutes_or_where_it_says():
+    config = config_of()
+    assert (config.ending(9, 2.0).loop.steps, config.ending(9, 2.0).loop.minutes) == (9, 0.0)
+    assert config.ending(None, 2.0).loop == replace(config.loop, minutes=2.0)
+    assert config.ending(None, None) == config
 
 
 def test_rays_met_of_other_pictures_are_told(captured):

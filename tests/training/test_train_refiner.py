@@ -56,6 +56,11 @@ def test_crops_are_parts_of_the_same_place_and_show_heads(folder):
     assert float((pairs.alpha > 0).float().mean((1, 2, 3)).min()) > 0.1
 
 
+def test_pairs_tell_which_models_drew_them(folder):
+    np.savez(folder / "big-head-00032.npz", **mouths())
+    assert DrawnPairs.of([folder]).models == ("big-head", "tiny")
+
+
 def test_without_pairs_one_sentence_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"python -m training\.refiner_pairs"):
         DrawnPairs.of([tmp_path])
