@@ -15,7 +15,8 @@ from faceeditor.faces.performance import Performance
 from faceeditor.fitting import alignment
 from faceeditor.fitting.expressions import ExpressionSolver, Guess, Landmarks
 from faceeditor.fitting.portrait import LOOK, SURE, Look, PortraitReader, closer, find, placed
-from faceeditor.fitting.skin_tracking import Skin, SkinPoints, followed
+from faceeditor.fitting.skin_points import SkinPoints
+from faceeditor.fitting.skin_tracking import Skin, followed
 from faceeditor.models.contract import AttributeEncoder
 
 Picture = NDArray[np.uint8]
