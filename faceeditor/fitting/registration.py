@@ -32,7 +32,7 @@ FACING: Final = 0.25
 """Cosine of the angle to the camera from which a point of the skin is seen."""
 SEEN: Final = 0.9
 """Coverage, in the photo and in the drawing, from which it is."""
-ERROR: Final = 0.3
+ERROR: Final = 0.4
 """How far detail is off that shape does not explain, in units of the local contrast."""
 ALIKE: Final = 2.0
 """Root of how many neighbouring points count as one, because they are wrong together."""

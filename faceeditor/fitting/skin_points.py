@@ -18,8 +18,7 @@ from faceeditor.models.layers import tensors
 
 Array = NDArray[np.float64]
 
-SKIN: Final = "skin"
-PARTS: Final = ((SKIN, 0.25), ("eyeLeft", 0.7), ("eyeRight", 0.7))
+PARTS: Final = (("skin", 0.25), ("eyeLeft", 0.7), ("eyeRight", 0.7))
 """Parts of the head, and the least share of their normals to the front that their points have."""
 ROOM: Final = 0.03
 """Metres above the brows up to which points lie."""
@@ -29,15 +28,14 @@ CHIN_ROOM: Final = 0.005
 
 @dataclass(frozen=True, eq=False)
 class SkinPoints:
-    """N points: ``mean`` and unit ``normals`` (N, 3), metres and head space; how ``identity`` (N, 3, 100) and the
-    weights of an ``expression`` (N, 3, 53) move them; and which of them are of the ``eyes`` (N,).
+    """N points: ``mean`` and unit ``normals`` (N, 3), metres and head space, and how ``identity`` (N, 3, 100) and the
+    weights of an ``expression`` (N, 3, 53) move them.
     """
 
     mean: Array
     normals: Array
     identity: Array
     expression: Array
-    eyes: NDArray[np.bool_]
 
     @classmethod
     def of(cls, model: FittableModel) -> Self:
@@ -56,13 +54,12 @@ class SkinPoints:
             mean = surface.head.double().numpy()[first]
             normals = area_normals(mean, faces)
             normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-            parts = [_forward(faces[slice(*surface.parts[part])], mean, normals, marks, least) for part, least in PARTS]
-            chosen = np.concatenate(parts)
+            of_part = {part: faces[slice(*surface.parts[part])] for part, _ in PARTS}
+            chosen = np.concatenate([_forward(of_part[part], mean, normals, marks, least) for part, least in PARTS])
             identity, expression = (
                 _moves(model, codes, surface.head, space, first[chosen]) for space in (IDENTITY, EXPRESSION)
             )
-        eyes = np.repeat([part != SKIN for part, _ in PARTS], [len(part) for part in parts])
-        return cls(mean[chosen], normals[chosen], identity, expression[..., :USED].copy(), eyes)
+        return cls(mean[chosen], normals[chosen], identity, expression[..., :USED].copy())
 
     def at(self, identity: NDArray[np.floating], expression: NDArray[np.floating]) -> Array:
         """Where (N, 3) they are in a face with codes ``identity`` (100,) and ``expression`` (53 or more,)."""

@@ -27,10 +27,8 @@ WINDOW: Final = slice(40, 216)
 """Rows and columns of the crop of ``LOOK`` pixels that are kept."""
 COARSE: Final = 4
 """Pixels of the crop a side of those of the mask."""
-BANDS: Final = ((0.5, 2.5), (1.0, 6.0))
-"""Pixels of the bands of detail that are compared of skin and of eyes: smaller is noise, larger is shading, or than an
-iris.
-"""
+BAND: Final = (0.5, 2.5)
+"""Pixels of the detail that is compared: smaller is noise, larger is shading."""
 FACING: Final = 0.2
 """Cosine of the angle to the camera from which a point of the skin is seen."""
 ALIKE: Final = 1.4
@@ -64,8 +62,8 @@ class Skin:
         return cls(grey.round().astype(np.uint8), mask[..., 0] > 127)
 
     def detail(self) -> Floats:
-        """Detail in all ``BANDS`` (2, 176, 176)."""
-        return np.stack([detail(self.grey, *band) for band in BANDS])
+        """Detail (176, 176) that neither light nor shading changes."""
+        return detail(self.grey, *BAND)
 
     def shows(self, places: Array) -> NDArray[np.bool_]:
         """Whether bare skin is seen at ``places`` (N, 2), fractions of the crop."""
@@ -90,7 +88,7 @@ def followed(
         for number, (_, _, shown) in enumerate(frames):
             breathe()
             places, seen = _seen(person, skin, guesses[number], shown)
-            values[number], weights[number] = _sampled(shown.detail(), skin.eyes, places), seen
+            values[number], weights[number] = _sampled(shown.detail(), places), seen
         texture, error = _texture(values, weights)
         for number, (landmarks, _, shown) in enumerate(frames):
             breathe()
@@ -107,10 +105,10 @@ def _seen(person: Array, skin: SkinPoints, guess: Guess, shown: Skin) -> tuple[A
     return places, (skin.normals @ guess.rotation[2] < -FACING) & shown.shows(places)
 
 
-def _sampled(bands: Floats, eyes: NDArray[np.bool_], places: Array) -> Floats:
-    """Values (N,) of detail in ``bands`` (2, 176, 176) at ``places`` (N, 2), fractions of the crop, of skin or eyes."""
+def _sampled(picture: Floats, places: Array) -> Floats:
+    """Values (N,) of a ``picture`` of the window at ``places`` (N, 2), fractions of the crop."""
     at = places * LOOK - WINDOW.start - 0.5
-    return np.asarray(map_coordinates(bands, [eyes, at[:, 1], at[:, 0]], order=1, mode="nearest"), np.float32)
+    return np.asarray(map_coordinates(picture, [at[:, 1], at[:, 0]], order=1, mode="nearest"), np.float32)
 
 
 def _texture(values: Floats, seen: Floats) -> tuple[Array, Array]:
@@ -130,9 +128,9 @@ def _told(
 ) -> tuple[Array, Array]:
     """What the texture adds to the normal equations of a frame, (59, 59) and (59,)."""
     places, seen = _seen(person, skin, guess, shown)
-    bands, eyes, places = shown.detail(), skin.eyes[seen], places[seen]
-    off = _sampled(bands, eyes, places) - texture[seen]
-    down, across = (_sampled(np.asarray(slope), eyes, places) * LOOK for slope in np.gradient(bands, axis=(1, 2)))
+    fine, places = shown.detail(), places[seen]
+    off = _sampled(fine, places) - texture[seen]
+    down, across = (_sampled(np.asarray(slope), places) * LOOK for slope in np.gradient(fine))
     _, change = guess.seen((person + skin.expression @ guess.expression)[seen], skin.expression[seen])
     rows = across[:, None] * change[:, 0] + down[:, None] * change[:, 1]
     weights = 1 / (ALIKE * error[seen] * np.sqrt(1 + (off / (ODD * error[seen])) ** 2))

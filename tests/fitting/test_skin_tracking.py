@@ -11,7 +11,8 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS
 from faceeditor.fitting.expressions import USED, ExpressionSolver, Landmarks, within
 from faceeditor.fitting.portrait import LOOK, Look
-from faceeditor.fitting.skin_tracking import WINDOW, Skin, SkinPoints, followed
+from faceeditor.fitting.skin_points import SkinPoints
+from faceeditor.fitting.skin_tracking import WINDOW, Skin, followed
 from faceeditor.models.bundle import load_model
 from faceeditor.models.portrait import STYLES, Reading
 from tests.drawn_portrait import head, portrait_of
@@ -27,8 +28,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def skin_points():
-    return SkinPoints.of(load_model("template-studio"))
+def skin_points(model):
+    return SkinPoints.of(model)
 
 
 @pytest.fixture(scope="module")
