@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from faceeditor.faces import landmarks as points
 from faceeditor.fitting import alignment
 from faceeditor.fitting.alignment import Array
 from faceeditor.fitting.detail import LUMA, detail
@@ -29,6 +30,8 @@ COARSE: Final = 4
 """Pixels of the crop a side of those of the mask."""
 BAND: Final = (0.5, 2.5)
 """Pixels of the detail that is compared: smaller is noise, larger is shading."""
+HIDDEN: Final = 4.0
+"""How many times as far off landmarks are as their reader expects where there is hair: it does not see them move."""
 FACING: Final = 0.2
 """Cosine of the angle to the camera from which a point of the skin is seen."""
 ALIKE: Final = 1.4
@@ -37,7 +40,7 @@ NOISE: Final = 0.15
 """Least error of a point's value, in units of the local contrast."""
 ODD: Final = 2.0
 """Errors, in units of a point's own, from which it is believed less (Cauchy's weights)."""
-TIMES: Final = 2
+TIMES: Final = 4
 """How often texture and motions are told by each other."""
 
 
@@ -64,6 +67,14 @@ class Skin:
     def detail(self) -> Floats:
         """Detail (176, 176) that neither light nor shading changes."""
         return detail(self.grey, *BAND)
+
+    def doubts(self, places: Array) -> Array:
+        """How many times as far off landmarks read at ``places`` (68, 2), fractions of the crop, may be (68,). Those of
+        the jaw lie on the outline and are not asked.
+        """
+        hidden = ~self.shows(places)
+        hidden[points.JAW] = False
+        return np.where(hidden, HIDDEN, 1.0)
 
     def shows(self, places: Array) -> NDArray[np.bool_]:
         """Whether bare skin is seen at ``places`` (N, 2), fractions of the crop."""

@@ -108,6 +108,16 @@ def test_hair_is_where_it_was_read_in_the_crop():
     assert list(skin.shows(np.array([[0.5, 0.1], [0.5, 0.14], [0.5, 0.18], [0.5, 0.9]]))) == [False, False, True, True]
 
 
+def test_landmarks_under_hair_are_doubted_but_not_those_on_the_outline():
+    hair = np.zeros((64, 64))
+    hair[:32] = 1
+    skin = Skin.of(np.full((LOOK, LOOK, 3), 90, np.uint8), Look(np.eye(3), reading(np.ones((64, 64)), hair)), np.eye(3))
+    places = np.full((points.COUNT, 2), 0.8)
+    places[[0, 17, 36], 1] = 0.2
+    doubted = np.flatnonzero(skin.doubts(places) > 1)
+    assert list(doubted) == [17, 36]
+
+
 def test_detail_does_not_see_how_bright_it_is():
     random = np.random.default_rng(1)
     crop = random.integers(60, 120, (LOOK // 8, LOOK // 8, 1)).repeat(8, 0).repeat(8, 1).repeat(3, 2).astype(np.uint8)
