@@ -40,7 +40,7 @@ NOISE: Final = 0.15
 """Least error of a point's value, in units of the local contrast."""
 ODD: Final = 2.0
 """Errors, in units of a point's own, from which it is believed less (Cauchy's weights)."""
-TIMES: Final = 4
+TIMES: Final = 8
 """How often texture and motions are told by each other."""
 
 
