@@ -70,8 +70,8 @@ def _told(placing: Placing, skin: SkinPoints, frame: Frame, photo: Floats, bare:
     seen = _seen(skin, places, at, found.camera, frame, bare)
     places, at = places[seen], at[seen]
     off = sampled(photo[..., None], at)[:, 0] - sampled(drawn[..., None], at)[:, 0]
-    slopes = np.stack(np.gradient((photo + drawn) / 2)[::-1], axis=-1) * np.float32(size)
-    slope = sampled(slopes, at)[:, None].astype(np.float64)
+    down, across = (np.asarray(slope) * np.float32(size) for slope in np.gradient((photo + drawn) / 2))
+    slope = sampled(np.stack([across, down], axis=-1), at)[:, None].astype(np.float64)
     by_place = slope @ projection_slope(found.camera, places)
     unknown = placing.unknown
     table = np.zeros((len(places), len(unknown)))
@@ -79,7 +79,7 @@ def _told(placing: Placing, skin: SkinPoints, frame: Frame, photo: Floats, bare:
     moves = np.concatenate([skin.identity[seen], skin.expression[seen]], axis=-1)
     table[:, 7 : 7 + moves.shape[-1]] = (by_place @ moves)[:, 0]
     weight = 1 / (ALIKE * ERROR * np.sqrt(1 + (off / (ODD * ERROR)) ** 2))
-    fewer = np.linalg.qr(np.c_[table, off] * weight[:, None], mode="r")  # rows that tell the same
+    fewer = np.asarray(np.linalg.qr(np.c_[table, off] * weight[:, None], mode="r"))  # rows that tell the same
     return Told(unknown, fewer[:, -1], fewer[:, :-1])
 
 

@@ -42,7 +42,7 @@ def settled(face: Face, portrait: Portrait, model: FittableModel, breathe: Calla
     """
     placing = Placing(portrait, model, Placed(face.camera, face.codes[IDENTITY], face.codes[EXPRESSION]))
     placing.meet_landmarks()
-    codes = _looks(face.codes, placing.placed, portrait, model, breathe)
+    codes = _looks(dict(face.codes), placing.placed, portrait, model, breathe)
     register(placing, portrait, model, codes, breathe)
     found = placing.placed
     codes = {**codes, IDENTITY: found.identity, EXPRESSION: found.expression}
