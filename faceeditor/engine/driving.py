@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 FPS: Final = 25.0
 """Frames a second of what cameras saw."""
 GUIDED: Final = "guided"
-"""The architecture of the bundle that says where landmarks are, and which expressions are common."""
-TEMPLATE: Final = "template"
-"""The architecture of the bundle that says how skin moves."""
+"""The architecture of the bundle that says how faces move, and which expressions are common."""
 UNKNOWN: Final = 250
 """Frames that a video is taken to have that does not tell how long it takes."""
 
@@ -102,12 +100,12 @@ def _moment(sight: "Sight | None") -> Performance | None:
 
 def _tracker(model_of: Callable[[str], Any]) -> "HeadTracker":
     from faceeditor.fitting.expressions import ExpressionSolver
-    from faceeditor.fitting.skin_tracking import SkinPoints
+    from faceeditor.fitting.skin_points import SkinPoints
     from faceeditor.fitting.video import HeadTracker
 
-    encoder, common, template = (exports.name_of(kind) for kind in (exports.ENCODER, GUIDED, TEMPLATE))
-    if encoder is None or common is None or template is None:
+    encoder, common = (exports.name_of(kind) for kind in (exports.ENCODER, GUIDED))
+    if encoder is None or common is None:
         raise UserError("A model that reads faces off videos is not installed; install the program again.")
-    solver = ExpressionSolver(able(model_of(common), "fitting"))
-    points = SkinPoints.of(model_of(template))
-    return HeadTracker(model_of(exports.reader_name()), able(model_of(encoder), "attributes"), solver, points)
+    model = able(model_of(common), "fitting")
+    eyes = model_of(exports.reader_name()), able(model_of(encoder), "attributes")
+    return HeadTracker(*eyes, ExpressionSolver(model), SkinPoints.of(model))

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from faceeditor.faces.camera import TARGET, Camera
 from faceeditor.models.contract import Surface
+from faceeditor.models.memo import Memo, fingerprint
 from faceeditor.rendering.raster import Scene
 from faceeditor.rendering.raster_numpy import SoftwareRasteriser
 
@@ -34,8 +35,11 @@ class Atlas:
 
     @classmethod
     def of(cls, surface: Surface, size: int) -> Self:
-        """The atlas of a surface's head."""
-        return cls.over(surface.faces.cpu().numpy(), surface.uv.detach().cpu().numpy(), size)
+        """The atlas of a surface's head, made once for all faces that share it."""
+        faces, uv = surface.faces.cpu().numpy(), surface.uv.detach().cpu().numpy()
+        found = _KNOWN.get((*fingerprint([faces, uv]), size), lambda: cls.over(faces, uv, size))
+        assert isinstance(found, cls)
+        return found
 
     @classmethod
     def over(cls, faces: NDArray[np.integer[Any]], uv: Floats, size: int) -> Self:
@@ -64,6 +68,9 @@ class Atlas:
         texture = np.zeros((self.size * self.size, values.shape[1]), np.float32)
         texture[self.texel] = values
         return texture.T.reshape(-1, self.size, self.size)
+
+
+_KNOWN: Final[Memo[Atlas]] = Memo(4)
 
 
 def _barycentric(corners: NDArray[np.float64], point: NDArray[np.float64]) -> Floats:

@@ -70,8 +70,27 @@ CAMERA_LOW: Final = np.array([-WIDEST_TURN, -60.0, -60.0, np.log(0.35), np.log(0
 CAMERA_HIGH: Final = np.array([WIDEST_TURN, 60.0, 60.0, np.log(4.0), np.log(20.0), 0.5, 0.5])
 
 
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What something beside landmarks tells near the unknowns ``at`` (7 + codes,), :func:`parameters_of` the camera
+    first: ``off`` (M,), in standard deviations, and how that changes with the unknowns, ``slope`` (M, 7 + codes).
+    """
+
+    at: Array
+    off: Array
+    slope: Array
+
+    def residual(self, unknown: Array) -> Array:
+        """The same (M,) of other unknowns nearby."""
+        return np.asarray(self.off + self.slope @ (unknown - self.at))
+
+
 class _Problem:
-    """Residuals of landmarks and priors, in standard deviations, and their derivatives."""
+    """Residuals of landmarks, of priors and of what is ``told`` beside them, in standard deviations, and their
+    derivatives.
+    """
+
+    told: Told | None = None
 
     def __init__(self, portrait: Portrait, model: FittableModel, expected: Placed | None) -> None:
         self.model = model
@@ -93,23 +112,27 @@ class _Problem:
         camera, codes = unknown[:7], unknown[7:]
         off = (camera_of(camera).project(self.line.at(codes), 1, 1) - self.wanted) * self.believed
         far = (camera[3] - np.log(USUAL_DISTANCE)) / DISTANCE_SPREAD
-        return np.concatenate([off.ravel(), (codes - self.mean) / self.prior, [far]])
+        told = () if self.told is None else self.told.residual(unknown)
+        return np.concatenate([off.ravel(), (codes - self.mean) / self.prior, [far], told])
 
     def jacobian(self, unknown: Array) -> Array:
         places = self.line.at(unknown[7:])
         count = places.size // 3 * 2
         table = np.zeros((count + len(self.prior) + 1, len(unknown)))
-        here = camera_of(unknown[:7]).project(places, 1, 1)
-        for index, step in enumerate(TYPICAL * 1e-4):
-            moved = unknown[:7].copy()
-            moved[index] += step
-            change = (camera_of(moved).project(places, 1, 1) - here) / step
-            table[:count, index] = (change * self.believed).ravel()
+        table[:count, :7] = (camera_slope(unknown[:7], places) * self.believed[..., None]).reshape(count, -1)
         slope = projection_slope(camera_of(unknown[:7]), places) * self.believed[..., None]
         table[:count, 7:] = (slope @ self.line.modes).reshape(count, -1)
         table[count:-1, 7:] = np.diag(1 / self.prior)
         table[-1, 3] = 1 / DISTANCE_SPREAD
-        return table
+        return table if self.told is None else np.concatenate([table, self.told.slope])
+
+
+def camera_slope(parameters: Array, places: Array) -> Array:
+    """Derivative (N, 2, 7) of projected ``places`` (N, 3), in picture heights, by a camera's ``parameters`` (7,)."""
+    here = camera_of(parameters).project(places, 1, 1)
+    steps = np.diag(TYPICAL * 1e-4)
+    moved = [(camera_of(parameters + step).project(places, 1, 1) - here) / step.sum() for step in steps]
+    return np.stack(moved, axis=-1)
 
 
 def projection_slope(camera: Camera, places: Array) -> Array:
@@ -139,30 +162,62 @@ def _around(expected: Placed) -> tuple[Array, Array]:
     return mean, np.concatenate([np.full(len(expected.identity), DOUBT[IDENTITY]), doubt])
 
 
+class Placing:
+    """A head on its way to the landmarks of ``portrait``: camera, identity and expression of ``model``.
+
+    ``expected`` is what something else has read off the picture, to start from and not to stray far from; a ``camera``
+    that is known stays where it is.
+    """
+
+    def __init__(
+        self, portrait: Portrait, model: FittableModel, expected: Placed | None = None, camera: Camera | None = None
+    ) -> None:
+        guess = portrait.camera().replace(distance=0.95) if expected is None else expected.camera
+        start = parameters_of(camera or guess)
+        self._people, expressions = (model.spaces[name].dims for name in (IDENTITY, EXPRESSION))
+        self._problem = _Problem(portrait, model, expected)
+        self._camera, self._unknown = camera, np.concatenate([start, self._problem.mean])
+        limit = np.full(self._people, MOST_UNUSUAL)
+        self._low = np.r_[CAMERA_LOW, -limit, np.zeros(expressions)]
+        self._high = np.r_[CAMERA_HIGH, limit, np.ones(expressions)]
+        if camera is not None:
+            self._low[:7] = self._high[:7] = start
+
+    def meet_landmarks(self) -> None:
+        """Rounds by landmarks alone."""
+        for _ in range(ROUNDS):
+            self.solve()
+
+    def solve(self, told: Told | None = None) -> None:
+        """A round, with what is ``told`` beside landmarks. After it the jaw line is taken as seen from the yaw that was
+        found, and landmarks that stay far from where they should be are trusted less.
+        """
+        self._problem.told = told
+        start = np.clip(self._unknown, self._low, self._high)
+        self._unknown = _solve(self._problem, start, self._low, self._high)
+        self._problem.review(self._unknown)
+
+    @property
+    def unknown(self) -> Array:
+        """What was found (7 + codes,): :func:`parameters_of` the camera, identity and expression."""
+        return self._unknown
+
+    @property
+    def placed(self) -> Placed:
+        """The same by name."""
+        identity, expression = np.split(self._unknown[7:], [self._people])
+        return Placed(self._camera or camera_of(self._unknown[:7]), as_code(identity), as_code(_quiet(expression)))
+
+
 def place(
     portrait: Portrait, model: FittableModel, expected: Placed | None = None, *, camera: Camera | None = None
 ) -> Placed:
-    """Camera, identity and expression that bring the model's landmarks to those of ``portrait``.
-
-    ``expected`` is what something else has read off the picture, to start from and not to stray far from; a ``camera``
-    that is known stays where it is. Between rounds the jaw line is taken as seen from the yaw that was found, and
-    landmarks that stay far from where they should be are trusted less.
+    """Camera, identity and expression that bring the model's landmarks to those of ``portrait``; see
+    :class:`Placing`.
     """
-    guess = portrait.camera().replace(distance=0.95) if expected is None else expected.camera
-    start = parameters_of(camera or guess)
-    dims = [model.spaces[name].dims for name in (IDENTITY, EXPRESSION)]
-    problem = _Problem(portrait, model, expected)
-    unknown = np.concatenate([start, problem.mean])
-    limit = np.full(dims[0], MOST_UNUSUAL)
-    low = np.r_[CAMERA_LOW, -limit, np.zeros(dims[1])]
-    high = np.r_[CAMERA_HIGH, limit, np.ones(dims[1])]
-    if camera is not None:
-        low[:7] = high[:7] = start
-    for _ in range(ROUNDS):
-        unknown = _solve(problem, np.clip(unknown, low, high), low, high)
-        problem.review(unknown)
-    seen = camera or camera_of(unknown[:7])
-    return Placed(seen, as_code(unknown[7 : 7 + dims[0]]), as_code(_quiet(unknown[7 + dims[0] :])))
+    placing = Placing(portrait, model, expected, camera)
+    placing.meet_landmarks()
+    return placing.placed
 
 
 def _solve(problem: _Problem, unknown: Array, low: Array, high: Array, steps: int = 8) -> Array:

@@ -8,7 +8,7 @@ skull instead of an atlas.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from faceeditor.models.layers import tensors
 
 ALBEDO_GAIN: Final = "albedo_gain"
 HAIR_GAIN: Final = "hair_gain"
+
+T = TypeVar("T", bound=np.floating[Any])
 
 HAIR_TEXELS: Final = 256
 """Texels around the skull, H: about as fine as the photo's pixels, so that few texels have none."""
@@ -75,8 +77,8 @@ class _Texels:
 
 
 class Refiner:
-    """Refines one face, beginning with the refinement ``start``. ``step`` is called again and again; ``gains`` is the
-    result so far.
+    """Refines one face, beginning with the refinement ``start`` and drawn in ``quality``. ``step`` is called again and
+    again; ``gains`` is the result so far.
     """
 
     def __init__(
@@ -88,9 +90,10 @@ class Refiner:
         target: Target,
         texels: int,
         tick: Callable[[], None],
+        quality: Quality = Quality.FULL,
     ) -> None:
         self.model, self.codes, self.camera, self.target, self.tick = model, codes, camera, target, tick
-        self.start = start
+        self.start, self.quality = start, quality
         self.atlas = Atlas.of(model.surface(tensors(codes)), texels)
         self.trusted = trusted(target)
         self.frame = self._drawn(codes, start)
@@ -102,7 +105,7 @@ class Refiner:
 
     def _drawn(self, codes: Codes, gains: Gains) -> Frame:
         self.tick()
-        return self.model.render(codes, self.camera, self.target.size, Quality.FULL, gains or None)
+        return self.model.render(codes, self.camera, self.target.size, self.quality, gains or None)
 
     def _seen_texels(self) -> _Texels:
         surface, atlas, size = (
@@ -111,7 +114,7 @@ class Refiner:
             self.target.size,
         )
         head, faces = surface.head.numpy(), surface.faces.numpy()
-        places, normals = atlas.carried(head), atlas.carried(_normals(head, faces))
+        places, normals = atlas.carried(head), atlas.carried(area_normals(head, faces))
         to_eye = self.camera.position() - places
         facing = (normals * to_eye).sum(-1) / np.linalg.norm(normals, axis=-1) / np.linalg.norm(to_eye, axis=-1)
         most = np.zeros(len(faces), np.float32)
@@ -224,8 +227,8 @@ def smoothstep(values: NDArray[np.floating[Any]], low: float, high: float) -> Fl
     return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
-def _normals(places: Floats, faces: NDArray[np.int64]) -> Floats:
-    """Area-weighted normals (R, 3), not of unit length."""
+def area_normals(places: NDArray[T], faces: NDArray[np.int64]) -> NDArray[T]:
+    """Area-weighted normals (R, 3) of ``places`` (R, 3) that ``faces`` (F, 3) join, not of unit length."""
     corner = places[faces]
     across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     summed = np.zeros_like(places)

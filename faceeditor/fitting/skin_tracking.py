@@ -12,14 +12,15 @@ from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
 
 from faceeditor.faces import landmarks as points
 from faceeditor.fitting import alignment
 from faceeditor.fitting.alignment import Array
+from faceeditor.fitting.detail import LUMA, detail
 from faceeditor.fitting.expressions import USED, ExpressionSolver, Guess, Landmarks, within
 from faceeditor.fitting.portrait import LOOK, Look
-from faceeditor.models.template import Template
+from faceeditor.fitting.skin_points import SkinPoints
 
 Floats = NDArray[np.float32]
 
@@ -27,63 +28,20 @@ WINDOW: Final = slice(40, 216)
 """Rows and columns of the crop of ``LOOK`` pixels that are kept."""
 COARSE: Final = 4
 """Pixels of the crop a side of those of the mask."""
-FINEST, WIDEST = 0.5, 2.5
-"""Pixels of the band of detail that is compared: smaller is noise, larger is shading."""
-DARKEST: Final = 16.0
-"""Added to grey values before their logarithm is taken."""
-FLAT: Final = 0.02
-"""Contrast, in logarithms, that counts as half."""
+BAND: Final = (0.5, 2.5)
+"""Pixels of the detail that is compared: smaller is noise, larger is shading."""
+HIDDEN: Final = 4.0
+"""How many times as far off landmarks are as their reader expects where there is hair: it does not see them move."""
 FACING: Final = 0.2
 """Cosine of the angle to the camera from which a point of the skin is seen."""
-PARTS: Final = (("skin", 0.25), ("eyeLeft", 0.7), ("eyeRight", 0.7))
-"""Parts of the template, and the least share of their normals to the front that their points have."""
-ROOM: Final = 0.03
-"""Metres above the brows up to which points lie."""
-CHIN_ROOM: Final = 0.005
-"""Metres below the lowest landmark down to which they lie."""
 ALIKE: Final = 1.4
 """Root of how many neighbouring points count as one, because they are wrong together."""
 NOISE: Final = 0.15
 """Least error of a point's value, in units of the local contrast."""
 ODD: Final = 2.0
 """Errors, in units of a point's own, from which it is believed less (Cauchy's weights)."""
-TIMES: Final = 2
+TIMES: Final = 8
 """How often texture and motions are told by each other."""
-
-
-@dataclass(frozen=True, eq=False)
-class SkinPoints:
-    """N points of the template's face and eyes: ``mean`` and unit ``normals`` (N, 3), metres and head space, and how
-    ``identity`` (N, 3, 100) and ``expression`` (N, 3, 53) move them.
-    """
-
-    mean: Array
-    normals: Array
-    identity: Array
-    expression: Array
-
-    @classmethod
-    def of(cls, template: Template) -> Self:
-        """Those between chin and brows that look forward."""
-        mean = template.mean.double().numpy()
-        normals = template.normals(template.mean[None])[0].double().numpy()
-        chosen = np.concatenate([_forward(template, mean, normals, *part) for part in PARTS])
-        identity, expression = (
-            basis[:, chosen].double().permute(1, 2, 0).numpy()
-            for basis in (template.identity_basis, template.expression_basis)
-        )
-        return cls(mean[chosen], normals[chosen], identity, expression)
-
-
-def _forward(template: Template, mean: Array, normals: Array, part: str, least: float) -> NDArray[np.int64]:
-    first, last = template.parts[part]
-    known = np.unique(template.shape_faces[first:last].numpy())
-    marks = mean[template.landmark_vertices.numpy()]
-    brows = marks[points.RIGHT_BROW.start : points.LEFT_BROW.stop]
-    places = mean[known]
-    inside = (places[:, 1] > marks[:, 1].min() - CHIN_ROOM) & (places[:, 1] < brows[:, 1].max() + ROOM)
-    inside &= (np.abs(places[:, 0]) < np.abs(marks[:, 0]).max()) & (places[:, 2] > marks[0, 2])
-    return np.asarray(known[inside & (normals[known, 2] > least)], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +56,7 @@ class Skin:
     @classmethod
     def of(cls, crop_srgb: NDArray[np.uint8], look: Look, transform: Array) -> Self:
         """Of the crop (LOOK, LOOK, 3) under ``transform``, and of what was read of the head in a ``look`` at it."""
-        grey = crop_srgb[WINDOW, WINDOW] @ np.array([0.299, 0.587, 0.114])
+        grey = crop_srgb[WINDOW, WINDOW] @ LUMA
         free = look.reading.mask[0] * (1 - look.reading.hair[0])
         scale = np.diag([len(free) / LOOK, len(free) / LOOK, 1.0])
         there = np.diag([1 / COARSE, 1 / COARSE, 1.0]) @ transform @ alignment.inverted(scale @ look.transform)
@@ -107,10 +65,16 @@ class Skin:
         return cls(grey.round().astype(np.uint8), mask[..., 0] > 127)
 
     def detail(self) -> Floats:
-        """Detail (176, 176) in units of the local contrast, so that neither light nor shading matters."""
-        tones = np.log(self.grey.astype(np.float32) + DARKEST)
-        band = gaussian_filter(tones, FINEST) - gaussian_filter(tones, WIDEST)
-        return np.asarray(band / np.sqrt(gaussian_filter(band**2, WIDEST) + FLAT**2), np.float32)
+        """Detail (176, 176) that neither light nor shading changes."""
+        return detail(self.grey, *BAND)
+
+    def doubts(self, places: Array) -> Array:
+        """How many times as far off landmarks read at ``places`` (68, 2), fractions of the crop, may be (68,). Those of
+        the jaw lie on the outline and are not asked.
+        """
+        hidden = ~self.shows(places)
+        hidden[points.JAW] = False
+        return np.where(hidden, HIDDEN, 1.0)
 
     def shows(self, places: Array) -> NDArray[np.bool_]:
         """Whether bare skin is seen at ``places`` (N, 2), fractions of the crop."""
@@ -175,9 +139,9 @@ def _told(
 ) -> tuple[Array, Array]:
     """What the texture adds to the normal equations of a frame, (59, 59) and (59,)."""
     places, seen = _seen(person, skin, guess, shown)
-    detail = shown.detail()
-    off = _sampled(detail, places)[seen] - texture[seen]
-    down, across = (_sampled(np.asarray(slope), places)[seen] * LOOK for slope in np.gradient(detail))
+    fine, places = shown.detail(), places[seen]
+    off = _sampled(fine, places) - texture[seen]
+    down, across = (_sampled(np.asarray(slope), places) * LOOK for slope in np.gradient(fine))
     _, change = guess.seen((person + skin.expression @ guess.expression)[seen], skin.expression[seen])
     rows = across[:, None] * change[:, 0] + down[:, None] * change[:, 1]
     weights = 1 / (ALIKE * error[seen] * np.sqrt(1 + (off / (ODD * error[seen])) ** 2))

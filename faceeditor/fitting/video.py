@@ -15,7 +15,8 @@ from faceeditor.faces.performance import Performance
 from faceeditor.fitting import alignment
 from faceeditor.fitting.expressions import ExpressionSolver, Guess, Landmarks
 from faceeditor.fitting.portrait import LOOK, SURE, Look, PortraitReader, closer, find, placed
-from faceeditor.fitting.skin_tracking import Skin, SkinPoints, followed
+from faceeditor.fitting.skin_points import SkinPoints
+from faceeditor.fitting.skin_tracking import Skin, followed
 from faceeditor.models.contract import AttributeEncoder
 
 Picture = NDArray[np.uint8]
@@ -74,15 +75,17 @@ class HeadTracker:
         crop = alignment.warp(picture, transform, LOOK)
         codes, _ = self._encoder.encode(crop[None])
         yaw, pitch, roll = look.pose
+        skin = Skin.of(crop, look, transform)
+        places = alignment.move(transform @ alignment.inverted(look.transform), look.reading.landmarks[0]) / LOOK
         landmarks = Landmarks(
-            places=alignment.move(transform @ alignment.inverted(look.transform), look.reading.landmarks[0]) / LOOK,
-            spread=look.reading.spread[0] / LOOK,
+            places=places,
+            spread=skin.doubts(places) * look.reading.spread[0] / LOOK,
             rotation=Camera(yaw=yaw, pitch=pitch).rotation(),
             expression=codes[EXPRESSION][0],
         )
         turn = float(np.degrees(np.arctan2(look.transform[1, 0], look.transform[0, 0])))
         pose = (yaw, pitch, roll + turn)
-        return Sight(self._solver.solve(landmarks).code(), pose, landmarks, Skin.of(crop, look, transform))
+        return Sight(self._solver.solve(landmarks).code(), pose, landmarks, skin)
 
     def told(self, seen: Iterable[Sight | None], fps: float, breathe: Callable[[], None] = lambda: None) -> Performance:
         """The performance of all that was ``seen``, frame by frame, now that it is known whom it shows. Raises

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
 from faceeditor.faces.camera import Camera
 from faceeditor.faces.face import Face
@@ -56,6 +57,28 @@ def test_a_glance_that_is_nearly_right_is_put_right(truth, portrait, model):
     assert 0.8 < np.linalg.norm(face.codes[LIGHT]) / np.linalg.norm(truth.codes[LIGHT]) < 1.1
     red, _, blue = face.codes[HAIR][HAIR_COLOUR]
     assert red > 2 * blue
+
+
+def test_what_codes_cannot_say_becomes_the_faces_own_texture(model):
+    """A scar on the cheek that the photo shows stays there when the head turns, and little else changes."""
+    bald = Face("", model.name, head(model, seed=6), Camera())
+    portrait = portrait_of(model, bald.codes, bald.camera)
+    column, row = portrait.landmarks[[2, 31, 48]].mean(0).round().astype(int)
+    scarred = portrait.crop_srgb.copy()
+    scarred[row - 5 : row + 6, column - 1 : column + 2] //= 2
+    scarred = replace(portrait, crop_srgb=scarred)
+    plain, own = (settled(bald, seen, model) for seen in (portrait, scarred))
+    before, after = (measure(face, scarred, model) for face in (plain, own))
+    assert after["ssim"] > before["ssim"]
+    turned = bald.camera.replace(yaw=-20)
+    drawn = [model.render(face.codes, turned, portrait.size, refinement=face.refinement) for face in (plain, own)]
+    darker = drawn[1].rgb_linear.mean(-1) < 0.7 * drawn[0].rgb_linear.mean(-1)
+    pieces, _ = label(darker & (drawn[0].alpha > 0.9))
+    sizes = np.bincount(pieces[pieces > 0])
+    assert 15 < sizes.max() < 60
+    assert sizes.max() > 0.5 * sizes.sum()
+    rows, columns = np.nonzero(pieces == sizes.argmax())
+    assert np.ptp(rows) > 2 * np.ptp(columns)
 
 
 def test_what_was_read_off_the_picture_is_not_strayed_far_from(truth, portrait, model):

@@ -11,7 +11,8 @@ from faceeditor.faces.camera import Camera
 from faceeditor.faces.layout import EXPRESSION_COMPONENTS
 from faceeditor.fitting.expressions import USED, ExpressionSolver, Landmarks, within
 from faceeditor.fitting.portrait import LOOK, Look
-from faceeditor.fitting.skin_tracking import WINDOW, Skin, SkinPoints, followed
+from faceeditor.fitting.skin_points import SkinPoints
+from faceeditor.fitting.skin_tracking import WINDOW, Skin, followed
 from faceeditor.models.bundle import load_model
 from faceeditor.models.portrait import STYLES, Reading
 from tests.drawn_portrait import head, portrait_of
@@ -27,8 +28,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def skin_points():
-    return SkinPoints.of(load_model("template-studio"))
+def skin_points(model):
+    return SkinPoints.of(model)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,16 @@ def test_hair_is_where_it_was_read_in_the_crop():
     assert skin.grey.shape == (WINDOW.stop - WINDOW.start,) * 2
     assert (skin.grey == 90).all()
     assert list(skin.shows(np.array([[0.5, 0.1], [0.5, 0.14], [0.5, 0.18], [0.5, 0.9]]))) == [False, False, True, True]
+
+
+def test_landmarks_under_hair_are_doubted_but_not_those_on_the_outline():
+    hair = np.zeros((64, 64))
+    hair[:32] = 1
+    skin = Skin.of(np.full((LOOK, LOOK, 3), 90, np.uint8), Look(np.eye(3), reading(np.ones((64, 64)), hair)), np.eye(3))
+    places = np.full((points.COUNT, 2), 0.8)
+    places[[0, 17, 36], 1] = 0.2
+    doubted = np.flatnonzero(skin.doubts(places) > 1)
+    assert list(doubted) == [17, 36]
 
 
 def test_detail_does_not_see_how_bright_it_is():
