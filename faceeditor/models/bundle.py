@@ -86,6 +86,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"The model bundle {folder.name} is of an unknown kind, {manifest.get('architecture')!r}; "
             "update the program."
         )
+    if not isinstance(manifest.get("training"), dict):
+        raise UserError(f"The model bundle {folder.name} is damaged: it has no training facts; install it again.")
     return manifest
 
 

@@ -185,6 +185,7 @@ DAMAGES = {
     "no text": (lambda folder: (folder / MANIFEST).write_bytes(b"\xff\xfe\x80"), "readable bundle.json"),
     "a list": (lambda folder: (folder / MANIFEST).write_text("[]"), "does not know"),
     "no spaces": (lambda folder: forget(folder, "spaces"), "damaged"),
+    "odd training": (lambda folder: rewrite(folder, training=[]), "damaged"),
     "odd spaces": (lambda folder: rewrite(folder, spaces="none"), "damaged"),
     "a space without arrays": (
         lambda folder: rewrite(folder, spaces=[{"name": "ghost", "directions": [], "choices": []}]),
